@@ -26,7 +26,8 @@ export function floatToHalf(value: number): number {
     const half = mantissa >>> shift
     const rest = mantissa & ((1 << shift) - 1)
     const tie = 1 << (shift - 1)
-    return sign | (rest > tie || (rest === tie && (half & 1) === 1) ? half + 1 : half)
+    const roundsUp = rest > tie || (rest === tie && (half & 1) === 1)
+    return sign | (roundsUp ? half + 1 : half)
   }
   const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1)
   return sign | ((rounded - 0x38000000) >>> 13)
