@@ -1,0 +1,39 @@
+/**
+ * What every executor of a graph offers: our WGSL kernels, onnxruntime on wasm or on the processor, and the
+ * interpreter that is the oracle. Networks and pipelines know only this.
+ */
+import type { Graph } from './ops.ts'
+
+/** A graph made ready to run. Values are dense and row-major with the graph's shapes (channels last), f32. */
+export interface Program {
+  readonly graph: Graph
+  /**
+   * Runs the graph once. Inputs that are left out keep the value of the last run, so that what is constant over the
+   * steps (the text's keys and values) is given once.
+   * @returns every output of the graph; the arrays belong to the caller.
+   * @throws AttuneError `gpu`, `device-lost`, `out-of-memory` or `internal`; never returns numbers of a failed run.
+   */
+  run(inputs: Readonly<Record<string, Float32Array>>): Promise<Record<string, Float32Array>>
+  /** Facts for benchmarks and the doctor. */
+  readonly stats: ProgramStats
+  dispose(): void
+}
+
+export interface ProgramStats {
+  /** Dispatches (webgpu) or nodes (onnx) of one run. */
+  readonly dispatches: number
+  /** Bytes of all activations at their peak. */
+  readonly activationBytes: number
+  readonly weightBytes: number
+  /** Milliseconds spent compiling before the first run. */
+  readonly compileMilliseconds: number
+}
+
+/** Compiles graphs for one device. */
+export interface Backend {
+  readonly name: 'webgpu' | 'wasm' | 'cpu' | 'interpreter'
+  /** The device in words, for the record: adapter and driver, or the runtime's version and threads. */
+  readonly description: string
+  compile(graph: Graph): Promise<Program>
+  dispose(): Promise<void>
+}
