@@ -1,0 +1,339 @@
+/**
+ * Record once, replay (D2): a graph is fused, laid out, lowered to dispatches, given memory, pipelines and bind groups
+ * once. A run uploads the inputs that changed, re-encodes the list and reads the outputs; it allocates nothing on the
+ * GPU and makes no bind group.
+ */
+import { AttuneError, invariant } from '../contract/errors.ts'
+import { fuse } from '../graph/fusion.ts'
+import { layOut, type Layout, type Root } from '../graph/layout.ts'
+import { planMemory, type Block } from '../graph/memory-plan.ts'
+import type { Graph, Tensor } from '../graph/ops.ts'
+import type { Program, ProgramStats } from '../graph/program.ts'
+import { lower } from '../kernels/index.ts'
+import type { BufferRef, Dispatch, LoweringContext, TensorView } from '../kernels/lowering.ts'
+import { halfToFloat } from '../tensor/dtype.ts'
+import { elementCount, lastAxis, rowCount, roundUp } from '../tensor/shape.ts'
+import type { GpuDevice } from './device.ts'
+import type { PipelineCache } from './pipeline-cache.ts'
+import type { WeightStore } from './weight-store.ts'
+
+export interface CompileOptions {
+  /** False runs the operations as recorded; for tests. */
+  readonly fuse?: boolean
+  /** False gives every tensor its own memory; for tests and for looking at activations. */
+  readonly reuseMemory?: boolean
+}
+
+interface Step {
+  readonly label: string
+  readonly kernel: string
+  readonly pipeline: GPUComputePipeline
+  readonly group: GPUBindGroup
+  readonly workgroups: readonly [number, number, number]
+}
+
+interface Readback {
+  readonly name: string
+  readonly tensor: Tensor
+  readonly view: TensorView
+  readonly staging: GPUBuffer
+}
+
+interface Input {
+  readonly tensor: Tensor
+  readonly buffer: GPUBuffer
+  readonly rowStride: number
+  given: boolean
+}
+
+type Resolve = (ref: BufferRef) => { buffer: GPUBuffer; offset: number; size: number }
+
+/** Bytes between two dispatches' parameters: WebGPU's default minUniformBufferOffsetAlignment. */
+const uniformStride = 256
+
+export class GpuProgram implements Program {
+  readonly graph: Graph
+  readonly stats: ProgramStats
+  readonly #gpu: GpuDevice
+  readonly #steps: readonly Step[]
+  readonly #inputs: ReadonlyMap<string, Input>
+  readonly #readbacks: readonly Readback[]
+  readonly #buffers: readonly GPUBuffer[]
+  readonly #resolve: Resolve
+
+  private constructor(parts: {
+    graph: Graph
+    stats: ProgramStats
+    gpu: GpuDevice
+    steps: readonly Step[]
+    inputs: ReadonlyMap<string, Input>
+    readbacks: readonly Readback[]
+    buffers: readonly GPUBuffer[]
+    resolve: Resolve
+  }) {
+    this.graph = parts.graph
+    this.stats = parts.stats
+    this.#gpu = parts.gpu
+    this.#steps = parts.steps
+    this.#inputs = parts.inputs
+    this.#readbacks = parts.readbacks
+    this.#buffers = parts.buffers
+    this.#resolve = parts.resolve
+  }
+
+  static async compile(
+    recorded: Graph,
+    gpu: GpuDevice,
+    pipelines: PipelineCache,
+    weights: WeightStore,
+    options: CompileOptions = {},
+  ): Promise<GpuProgram> {
+    const started = performance.now()
+    const graph = options.fuse === false ? recorded : fuse(recorded)
+    const layout = layOut(graph)
+    const { dispatches, blocks, refOf } = lowerAll(graph, layout, gpu, weights)
+    const limit = gpu.facts.maxStorageBufferBindingSize
+    const plan = planMemory(blocks, {
+      alignment: 256,
+      chunkBytes: roundDown(limit, 256),
+      reuse: options.reuseMemory !== false,
+    })
+    return gpu.guarded(`compiling ${graph.name}`, async () => {
+      const { device } = gpu
+      const chunkBytes = roundDown(limit, 256)
+      const chunks: GPUBuffer[] = []
+      for (let start = 0; start < plan.byteLength; start += chunkBytes) {
+        chunks.push(
+          device.createBuffer({
+            label: `${graph.name} arena ${chunks.length}`,
+            size: Math.min(chunkBytes, plan.byteLength - start),
+            usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC,
+          }),
+        )
+      }
+      const inputBuffers = new Map<BufferRef, GPUBuffer>()
+      const inputs = new Map<string, Input>()
+      for (const [name, tensor] of graph.inputs) {
+        const place = layout.placements.get(tensor.id)
+        invariant(place, `input ${name} has no place`)
+        const ref = refOf(place.root)
+        const buffer = device.createBuffer({
+          label: `${graph.name} input ${name}`,
+          size: ref.byteLength,
+          usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
+        })
+        inputBuffers.set(ref, buffer)
+        inputs.set(name, { tensor, buffer, rowStride: place.root.rowStride, given: false })
+      }
+      const resolve: Resolve = ref => {
+        if (ref.kind === 'weight') return { buffer: weights.buffer(ref), offset: 0, size: ref.byteLength }
+        const input = inputBuffers.get(ref)
+        if (input) return { buffer: input, offset: 0, size: ref.byteLength }
+        const offset = plan.offsets.get(ref)
+        invariant(offset !== undefined, `buffer ${ref.label} was not planned`)
+        const chunk = chunks[Math.floor(offset / chunkBytes)]
+        invariant(chunk, `buffer ${ref.label} is outside the arena`)
+        return { buffer: chunk, offset: offset % chunkBytes, size: ref.byteLength }
+      }
+      const uniform = device.createBuffer({
+        label: `${graph.name} parameters`,
+        size: Math.max(uniformStride, dispatches.length * uniformStride),
+        usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
+      })
+      const params = new Uint8Array(uniform.size)
+      for (const [index, dispatch] of dispatches.entries()) {
+        invariant(dispatch.params.byteLength <= uniformStride, `${dispatch.label}: too many parameters`)
+        params.set(new Uint8Array(dispatch.params), index * uniformStride)
+      }
+      device.queue.writeBuffer(uniform, 0, params)
+      const [compiled] = await Promise.all([
+        Promise.all(dispatches.map(dispatch => pipelines.get(dispatch))),
+        weights.load(),
+      ])
+      const steps = dispatches.map((dispatch, index): Step => {
+        const pipeline = compiled[index]
+        invariant(pipeline, 'a pipeline for each dispatch')
+        const group = device.createBindGroup({
+          label: dispatch.label,
+          layout: pipeline.getBindGroupLayout(0),
+          entries: [
+            {
+              binding: 0,
+              resource: { buffer: uniform, offset: index * uniformStride, size: dispatch.params.byteLength },
+            },
+            ...dispatch.bindings.map(({ buffer }, slot) => ({ binding: slot + 1, resource: resolve(buffer) })),
+          ],
+        })
+        return { label: dispatch.label, kernel: dispatch.kernel, pipeline, group, workgroups: dispatch.workgroups }
+      })
+      const readbacks = [...graph.outputs].map(([name, tensor]): Readback => {
+        const view = viewOf(tensor, layout, refOf, gpu)
+        const staging = device.createBuffer({
+          label: `${graph.name} output ${name}`,
+          size: view.buffer.byteLength,
+          usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+        })
+        return { name, tensor, view, staging }
+      })
+      const stats: ProgramStats = {
+        dispatches: dispatches.length,
+        activationBytes: plan.byteLength,
+        weightBytes: weights.byteLength,
+        compileMilliseconds: performance.now() - started,
+      }
+      const buffers = [...chunks, ...inputBuffers.values(), uniform, ...readbacks.map(({ staging }) => staging)]
+      return new GpuProgram({ graph: recorded, stats, gpu, steps, inputs, readbacks, buffers, resolve })
+    })
+  }
+
+  /** Names of the kernels in execution order, for tests of fusion and for the profiler. */
+  get kernels(): readonly { readonly kernel: string; readonly label: string }[] {
+    return this.#steps
+  }
+
+  async run(values: Readonly<Record<string, Float32Array>>): Promise<Record<string, Float32Array>> {
+    const gpu = this.#gpu
+    for (const [name, data] of Object.entries(values)) this.#upload(name, data)
+    for (const [name, input] of this.#inputs) {
+      if (!input.given) throw new AttuneError('internal', `${this.graph.name}: input "${name}" was never given`)
+    }
+    return gpu.guarded(`running ${this.graph.name}`, async () => {
+      const encoder = gpu.device.createCommandEncoder({ label: this.graph.name })
+      const pass = encoder.beginComputePass()
+      for (const { pipeline, group, workgroups } of this.#steps) {
+        pass.setPipeline(pipeline)
+        pass.setBindGroup(0, group)
+        pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2])
+      }
+      pass.end()
+      for (const { view, staging } of this.#readbacks) {
+        const { buffer, offset, size } = this.#resolve(view.buffer)
+        encoder.copyBufferToBuffer(buffer, offset, staging, 0, size)
+      }
+      gpu.device.queue.submit([encoder.finish()])
+      const result: Record<string, Float32Array> = {}
+      // After a device loss most promises resolve as if all were well; only mapAsync tells the truth.
+      for (const readback of this.#readbacks) {
+        try {
+          await readback.staging.mapAsync(GPUMapMode.READ)
+        } catch (error) {
+          gpu.check()
+          throw new AttuneError(
+            'device-lost',
+            `The GPU gave no result for ${this.graph.name} (${String(error)}).`,
+            'Run again; if it happens again, choose a smaller picture or update the graphics driver.',
+          )
+        }
+        result[readback.name] = unpack(readback)
+        readback.staging.unmap()
+      }
+      gpu.check()
+      return result
+    })
+  }
+
+  dispose(): void {
+    for (const buffer of this.#buffers) buffer.destroy()
+  }
+
+  #upload(name: string, data: Float32Array): void {
+    const input = this.#inputs.get(name)
+    if (!input) throw new AttuneError('internal', `${this.graph.name} has no input "${name}"`)
+    const { tensor, buffer, rowStride } = input
+    invariant(
+      data.length === elementCount(tensor.shape),
+      `${this.graph.name}: input "${name}" has ${data.length} elements instead of ${tensor.shape.join('x')}`,
+    )
+    input.given = true
+    const columns = lastAxis(tensor.shape)
+    if (columns === rowStride && !(data.buffer instanceof SharedArrayBuffer)) {
+      this.#gpu.device.queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>)
+      return
+    }
+    const rows = rowCount(tensor.shape)
+    const padded = new Float32Array(rows * rowStride)
+    for (let row = 0; row < rows; row++) {
+      padded.set(data.subarray(row * columns, (row + 1) * columns), row * rowStride)
+    }
+    this.#gpu.device.queue.writeBuffer(buffer, 0, padded)
+  }
+}
+
+/** Lowers every operation, and collects the blocks of memory that the dispatches name. */
+function lowerAll(
+  graph: Graph,
+  layout: Layout,
+  gpu: GpuDevice,
+  weights: WeightStore,
+): { dispatches: Dispatch[]; blocks: Block<BufferRef>[]; refOf: (root: Root) => BufferRef } {
+  const refs = new Map<Root, BufferRef>()
+  const refOf = (root: Root): BufferRef => {
+    const known = refs.get(root)
+    if (known) return known
+    const bytes = typeOf(root, gpu) === 'f16' ? 2 : 4
+    const ref: BufferRef = { label: root.label, kind: root.kind, byteLength: root.rows * root.rowStride * bytes }
+    refs.set(root, ref)
+    return ref
+  }
+  const blocks: Block<BufferRef>[] = []
+  const dispatches: Dispatch[] = []
+  for (const [index, op] of graph.ops.entries()) {
+    const context: LoweringContext = {
+      facts: gpu.facts,
+      view: tensor => viewOf(tensor, layout, refOf, gpu),
+      scratch(label, rows, columns) {
+        const rowStride = roundUp(columns, 4)
+        const buffer: BufferRef = { label: `${op.path} ${label}`, kind: 'arena', byteLength: rows * rowStride * 4 }
+        blocks.push({ key: buffer, byteLength: buffer.byteLength, first: index, last: index })
+        return { buffer, offset: 0, rowStride, rows, columns, type: 'f32' }
+      },
+      matrix: list => weights.matrix(list),
+      vector: parts => weights.vector(parts),
+    }
+    dispatches.push(...lower(op, context))
+  }
+  for (const [root, { first, last }] of layout.lifetimes) {
+    if (root.kind !== 'arena') continue
+    const key = refOf(root)
+    blocks.push({ key, byteLength: key.byteLength, first, last })
+  }
+  return { dispatches, blocks, refOf }
+}
+
+function typeOf(root: Root, gpu: GpuDevice): 'f32' | 'f16' {
+  return root.storage === 'f32' ? 'f32' : gpu.facts.activationType
+}
+
+function viewOf(tensor: Tensor, layout: Layout, refOf: (root: Root) => BufferRef, gpu: GpuDevice): TensorView {
+  const place = layout.placements.get(tensor.id)
+  invariant(place, `${tensor.label} has no place`)
+  return {
+    buffer: refOf(place.root),
+    offset: place.offset,
+    rowStride: place.root.rowStride,
+    rows: rowCount(tensor.shape),
+    columns: lastAxis(tensor.shape),
+    type: typeOf(place.root, gpu),
+  }
+}
+
+/** Copies a view out of its mapped buffer: dense rows in f32. */
+function unpack({ tensor, view, staging }: Readback): Float32Array {
+  const { rows, columns, rowStride, offset, type } = view
+  const mapped = staging.getMappedRange()
+  const result = new Float32Array(elementCount(tensor.shape))
+  const source = type === 'f16' ? new Uint16Array(mapped) : new Float32Array(mapped)
+  for (let row = 0; row < rows; row++) {
+    const start = offset + row * rowStride
+    if (source instanceof Float32Array) {
+      result.set(source.subarray(start, start + columns), row * columns)
+    } else {
+      for (let c = 0; c < columns; c++) result[row * columns + c] = halfToFloat(source[start + c] as number)
+    }
+  }
+  return result
+}
+
+function roundDown(value: number, step: number): number {
+  return Math.floor(value / step) * step
+}

@@ -1,0 +1,203 @@
+/**
+ * Group normalisation with an optional activation (Wu & He 2018, "Group Normalization").
+ *
+ *   y[b, p, c] = activation((x[b, p, c] - mean[b, g]) / sqrt(variance[b, g] + eps) · weight[c] + bias[c]),
+ *   g = floor(c / (C / G)), mean and biased variance over all P positions and the C / G channels of a group.
+ *
+ * Shapes: x, y [B, P, C] (any axes between the first and the last are positions), weight, bias [C].
+ * Layout: rows are positions, moved as vec4s along C. A group whose channels are not a multiple of 4 starts or ends
+ * inside a vec4; the channels of its neighbours are masked out.
+ *
+ * Work split, two dispatches:
+ *   1. statistics: the positions of a (batch, group) are cut into chunks; each chunk writes (mean, M2, count), M2
+ *      being the sum of squared deviations from that mean. On a software adapter one thread owns a chunk and there is
+ *      no barrier; elsewhere a workgroup of 64 threads shares it (256 bytes of workgroup memory).
+ *   2. application: a thread owns four channels of a run of positions; it merges the chunks of its groups (Chan,
+ *      Golub & LeVeque 1983) and then streams through its positions, neighbours reading neighbouring vec4s.
+ *
+ * Precision: f32. Sums are taken of differences to a value near the mean (the group's average at the chunk's first
+ * position), so a mean a thousand times the deviation costs nothing; the merge works on differences as well.
+ * A thread never adds more than a few thousand positions, so large pictures keep their digits.
+ * Limits: B ≤ 65535 and chunks ≤ 65535 where there is a real GPU; the count of a group is exact to 2^24 elements.
+ * Reference: torch.nn.functional.group_norm.
+ */
+import type { GroupNormOp } from '../graph/ops.ts'
+import { lastAxis, roundUp } from '../tensor/shape.ts'
+import { flatGrid } from './flat.ts'
+import type { Lowering } from './lowering.ts'
+import { reduction } from './reduction.ts'
+import { activationFunctions, Shader } from './shader.ts'
+
+export const lowerGroupNorm: Lowering<GroupNormOp> = (op, context) => {
+  const { facts } = context
+  const x = context.view(op.inputs.x)
+  const y = context.view(op.outputs.y)
+  const batch = op.inputs.x.shape[0] ?? 1
+  const positions = x.rows / batch
+  const channels = lastAxis(op.inputs.x.shape)
+  const groupChannels = channels / op.groups
+  const quads = roundUp(channels, 4) / 4
+  // A group of whole vec4s needs no masks.
+  const aligned = groupChannels % 4 === 0
+
+  // Software: enough threads for a few cores, at most 4096 positions each. GPU: 16 positions a thread.
+  const chunksWanted = facts.software
+    ? Math.max(Math.ceil(positions / 4096), Math.ceil(128 / (batch * op.groups)))
+    : Math.ceil(positions / 1024)
+  const chunkLength = Math.max(Math.ceil(positions / chunksWanted), Math.min(positions, 16))
+  const chunks = Math.ceil(positions / chunkLength)
+  const partial = context.scratch(`${op.path}.statistics`, batch * op.groups, 4 * chunks)
+
+  const threads = facts.software ? 1 : 64
+  const statisticsGrid = flatGrid(batch * op.groups * chunks, 16)
+  const statistics = new Shader('group_norm_statistics', facts)
+    .tensor('x', x)
+    .tensor('partial', partial)
+    .param('threads', 'u32', batch * op.groups * chunks)
+    .param('groups', 'u32', op.groups)
+    .param('group_channels', 'u32', groupChannels)
+    .param('positions', 'u32', positions)
+    .param('chunks', 'u32', chunks)
+    .param('chunk_length', 'u32', chunkLength)
+    .declare(reduction(threads))
+    .declare(`
+// The channels of vec4 \`quad\` that lie in first..last, of \`value\`; zero elsewhere.
+fn only(value: vec4f, quad: u32, first: u32, last: u32) -> vec4f {
+  ${
+    aligned
+      ? 'return value;'
+      : `let channel = vec4u(quad * 4u) + vec4u(0u, 1u, 2u, 3u);
+  return select(vec4f(0.0), value, (channel >= vec4u(first)) & (channel < vec4u(last)));`
+  }
+}`)
+    .dispatch(
+      op.path,
+      facts.software ? statisticsGrid.workgroupSize : [threads, 1, 1],
+      `
+  ${
+    facts.software
+      ? `${statisticsGrid.index}
+  if (index >= P.threads) { return; }
+  let group = index % P.groups;
+  let chunk = (index / P.groups) % P.chunks;
+  let batch = index / (P.groups * P.chunks);
+  let member = 0u;`
+      : `let group = workgroup.x;
+  let chunk = workgroup.y;
+  let batch = workgroup.z;
+  let member = local;`
+  }
+  let first = group * P.group_channels;
+  let last = first + P.group_channels;
+  let quad_begin = first / 4u;
+  let quad_end = (last + 3u) / 4u;
+  let begin = chunk * P.chunk_length;
+  let end = min(begin + P.chunk_length, P.positions);
+  let base = batch * P.positions;
+  var near = vec4f(0.0);
+  for (var quad = quad_begin; quad < quad_end; quad++) {
+    near += only(load_x(x_at(base + begin, quad)), quad, first, last);
+  }
+  let shift = (near.x + near.y + near.z + near.w) / f32(P.group_channels);
+  var sum = vec4f(0.0);
+  var squares = vec4f(0.0);
+  for (var position = begin + member; position < end; position += ${threads}u) {
+    let row = x_at(base + position, 0u);
+    for (var quad = quad_begin; quad < quad_end; quad++) {
+      let difference = only(load_x(row + quad) - shift, quad, first, last);
+      sum += difference;
+      squares = fma(difference, difference, squares);
+    }
+  }
+  let s = total(sum.x + sum.y + sum.z + sum.w, local);
+  let q = total(squares.x + squares.y + squares.z + squares.w, local);
+  let count = f32((end - begin) * P.group_channels);
+  if (member == 0u) {
+    let mean_difference = s / count;
+    store_partial(partial_at(batch * P.groups + group, chunk),
+      vec4f(shift + mean_difference, max(fma(-mean_difference, s, q), 0.0), count, 0.0));
+  }`,
+      facts.software ? statisticsGrid.workgroups : [op.groups, chunks, batch],
+    )
+
+  // Few positions a thread keep all cores busy; many share the cost of merging the chunks.
+  const wantedThreads = facts.software ? 512 : 65536
+  const run = Math.min(
+    positions,
+    Math.max(4, Math.min(128, Math.floor((x.rows * quads) / wantedThreads)), facts.software ? 2 * chunks : 4),
+  )
+  const runs = Math.ceil(positions / run)
+  const applyGrid = flatGrid(batch * runs * quads, facts.software ? 16 : 64)
+  const apply = new Shader('group_norm_apply', facts)
+    .tensor('x', x)
+    .tensor('partial', partial)
+    .tensor('y', y)
+    .weights('weight', context.vector([{ weight: op.weight, length: channels }]), 'vec4f')
+    .weights('bias', context.vector([{ weight: op.bias, length: channels }]), 'vec4f')
+    .param('threads', 'u32', batch * runs * quads)
+    .param('quads', 'u32', quads)
+    .param('groups', 'u32', op.groups)
+    .param('group_channels', 'u32', groupChannels)
+    .param('positions', 'u32', positions)
+    .param('chunks', 'u32', chunks)
+    .param('run', 'u32', run)
+    .param('runs', 'u32', runs)
+    .param('eps', 'f32', op.eps)
+    .declare(op.activation === 'none' ? '' : activationFunctions)
+    .declare(`
+// (mean, 1 / deviation) of one group of one batch element.
+fn group_statistics(row: u32) -> vec2f {
+  let near = load_partial(partial_at(row, 0u)).x;
+  var count = 0.0;
+  var sum = 0.0;
+  var squares = 0.0;
+  for (var chunk = 0u; chunk < P.chunks; chunk++) {
+    let part = load_partial(partial_at(row, chunk));
+    let difference = part.x - near;
+    count += part.z;
+    sum = fma(part.z, difference, sum);
+    squares += fma(part.z * difference, difference, part.y);
+  }
+  let shift = sum / count;
+  let variance = max(fma(-shift, shift, squares / count), 0.0);
+  return vec2f(near + shift, 1.0 / sqrt(variance + P.eps));
+}`)
+    .dispatch(
+      op.path,
+      applyGrid.workgroupSize,
+      `
+  ${applyGrid.index}
+  if (index >= P.threads) { return; }
+  let quad = index % P.quads;
+  let block = index / P.quads;
+  let batch = block / P.runs;
+  let begin = (block % P.runs) * P.run;
+  let end = min(begin + P.run, P.positions);
+  ${
+    aligned
+      ? `let statistics = group_statistics(batch * P.groups + quad * 4u / P.group_channels);
+  let mean = vec4f(statistics.x);
+  let scale = statistics.y * load_weight(quad);`
+      : `var mean: vec4f;
+  var deviation: vec4f;
+  var known = P.groups;
+  var statistics: vec2f;
+  for (var part = 0u; part < 4u; part++) {
+    // Padding channels take the last group's numbers: finite, and their weight is zero.
+    let group = min((quad * 4u + part) / P.group_channels, P.groups - 1u);
+    if (group != known) { statistics = group_statistics(batch * P.groups + group); known = group; }
+    mean[part] = statistics.x;
+    deviation[part] = statistics.y;
+  }
+  let scale = deviation * load_weight(quad);`
+  }
+  let bias = load_bias(quad);
+  for (var position = begin; position < end; position++) {
+    let row = batch * P.positions + position;
+    let value = fma(load_x(x_at(row, quad)) - mean, scale, bias);
+    store_y(y_at(row, quad), ${op.activation === 'none' ? 'value' : `${op.activation}(value)`});
+  }`,
+      applyGrid.workgroups,
+    )
+  return [statistics, apply]
+}
