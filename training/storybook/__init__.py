@@ -1,0 +1,1 @@
+"""The recipe of Attune's embedded model "storybook": scenes, tokenizer, trainers, export."""

@@ -1,0 +1,1 @@
+"""Synthetic picture-book scenes: every caption word knows the region that it names."""
