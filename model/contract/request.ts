@@ -55,12 +55,13 @@ const numberBetween = (least: number, most: number) =>
     message: `must be between ${least} and ${most}`,
   })
 
+const isSeed = (text: string) => /^[0-9]{1,20}$/.test(text) && BigInt(text) <= requestLimits.largestSeed
+
 export const seedSchema = z
   .string()
-  .regex(/^[0-9]{1,20}$/, 'must be a whole number from 0 to 18446744073709551615')
-  .refine(text => BigInt(text) <= requestLimits.largestSeed, 'must be at most 18446744073709551615')
+  .refine(isSeed, `must be a whole number from 0 to ${requestLimits.largestSeed}`)
   // One seed has one spelling, so that equal requests are equal text.
-  .transform(text => BigInt(text).toString())
+  .transform(text => (isSeed(text) ? BigInt(text).toString() : text))
 
 const side = integerBetween(requestLimits.smallestSide, requestLimits.largestSide)
 const prompt = z

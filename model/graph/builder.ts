@@ -47,7 +47,8 @@ export class GraphBuilder {
 
   /** Declares that the caller reads `tensor` after each run. */
   output(name: string, tensor: Tensor): void {
-    if (this.#outputs.has(name)) throw new AttuneError('internal', `Graph output "${name}" was declared twice`)
+    if (this.#outputs.has(name))
+      throw new AttuneError('internal', `Graph output "${name}" was declared twice`)
     this.#outputs.set(name, tensor)
   }
 
@@ -77,7 +78,15 @@ export class GraphBuilder {
       n += columns
     }
     const y = this.#tensor([...x.shape.slice(0, -1), n], path)
-    this.#ops.push({ kind: 'linear', path, inputs: { x }, outputs: { y }, weights, biases, activation: 'none' })
+    this.#ops.push({
+      kind: 'linear',
+      path,
+      inputs: { x },
+      outputs: { y },
+      weights,
+      biases,
+      activation: 'none',
+    })
     return y
   }
 
@@ -121,7 +130,14 @@ export class GraphBuilder {
   }
 
   /** x [B, ..., C] normalised in `groups` groups of channels over all positions. */
-  groupNorm(path: string, x: Tensor, weight: WeightData, bias: WeightData, groups: number, eps: number): Tensor {
+  groupNorm(
+    path: string,
+    x: Tensor,
+    weight: WeightData,
+    bias: WeightData,
+    groups: number,
+    eps: number,
+  ): Tensor {
     const channels = lastAxis(x.shape)
     this.#vector(path, x, weight)
     this.#vector(path, x, bias)
@@ -189,7 +205,8 @@ export class GraphBuilder {
       const ok =
         tensor.shape.length === shape.length &&
         tensor.shape.every((size, axis) => size === shape[axis] || (size === 1 && axis < shape.length - 1))
-      if (!ok) this.#mismatch(path, `${role} ${formatShape(tensor.shape)} instead of ${formatShape(shape)}`, query)
+      if (!ok)
+        this.#mismatch(path, `${role} ${formatShape(tensor.shape)} instead of ${formatShape(shape)}`, query)
     }
     allow(logitBias, 'logitBias', [batch, length, keyLength])
     allow(tokenScale, 'tokenScale', [batch, keyLength])
@@ -285,10 +302,17 @@ export class GraphBuilder {
     return y
   }
 
-  /** Nearest neighbour: [B, H, W, C] → [B, 2H, 2W, C]. */
-  upsample(path: string, x: Tensor): Tensor {
+  /**
+   * Nearest neighbour: [B, H, W, C] → [B, 2H, 2W, C], or one less in either direction.
+   * @param size of the result; twice that of x when absent
+   */
+  upsample(path: string, x: Tensor, size?: { readonly height: number; readonly width: number }): Tensor {
     const [batch, height, width, channels] = this.#image(path, x)
-    const y = this.#tensor([batch, 2 * height, 2 * width, channels], path)
+    const target = size ?? { height: 2 * height, width: 2 * width }
+    if ((target.height + 1) >> 1 !== height || (target.width + 1) >> 1 !== width) {
+      this.#mismatch(path, `doubling to ${target.height}x${target.width}`, x)
+    }
+    const y = this.#tensor([batch, target.height, target.width, channels], path)
     this.#ops.push({ kind: 'upsample', path, inputs: { x }, outputs: { y } })
     return y
   }

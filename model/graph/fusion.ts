@@ -98,6 +98,10 @@ function fuseUpsample(editor: Editor): void {
     if (op.kind !== 'conv2d' || op.upsample !== 1) continue
     const found = editor.soleProducer(op.inputs.x)
     if (found?.[1].kind !== 'upsample') continue
+    // An up-sampling to 2H - 1 drops a row, which index arithmetic in the convolution does not know.
+    const [, height = 0, width = 0] = found[1].inputs.x.shape
+    const [, outHeight, outWidth] = found[1].outputs.y.shape
+    if (outHeight !== 2 * height || outWidth !== 2 * width) continue
     editor.merge([found[0], index], { ...op, inputs: { ...op.inputs, x: found[1].inputs.x }, upsample: 2 })
   }
 }

@@ -299,15 +299,17 @@ export function slice(op: SliceOp, x: Values): Values {
   return y
 }
 
-/** [B, H, W, C] → [B, 2H, 2W, C], each pixel four times. */
+/** [B, H, W, C] → [B, 2H or 2H − 1, 2W or 2W − 1, C], y[i, j] = x[floor(i / 2), floor(j / 2)]. */
 export function upsample(op: UpsampleOp, x: Values): Values {
   const [batch = 0, height = 0, width = 0, channels = 0] = op.inputs.x.shape
-  const y = new Float64Array(4 * x.length)
-  for (let row = 0; row < batch * 2 * height; row++) {
-    const sourceRow = Math.floor(row / (2 * height)) * height + ((row % (2 * height)) >> 1)
-    for (let column = 0; column < 2 * width; column++) {
-      const start = (sourceRow * width + (column >> 1)) * channels
-      y.set(x.subarray(start, start + channels), (row * 2 * width + column) * channels)
+  const [, outHeight = 0, outWidth = 0] = op.outputs.y.shape
+  const y = new Float64Array(batch * outHeight * outWidth * channels)
+  for (let b = 0; b < batch; b++) {
+    for (let i = 0; i < outHeight; i++) {
+      for (let j = 0; j < outWidth; j++) {
+        const start = ((b * height + (i >> 1)) * width + (j >> 1)) * channels
+        y.set(x.subarray(start, start + channels), ((b * outHeight + i) * outWidth + j) * channels)
+      }
     }
   }
   return y

@@ -6,7 +6,7 @@
  * recorded for one network and one set of shapes.
  */
 import type { ByteSource } from '../contract/bytes.ts'
-import type { Shape } from '../tensor/shape.ts'
+import { elementCount, type Shape } from '../tensor/shape.ts'
 
 /** A value that flows through the graph. Identity is `id`; `label` is the path of the layer that made it. */
 export interface Tensor {
@@ -193,7 +193,11 @@ export interface ReshapeOp extends OpBase {
   readonly outputs: { readonly y: Tensor }
 }
 
-/** Nearest-neighbour up-sampling by two: [B, H, W, C] → [B, 2H, 2W, C]. */
+/**
+ * Nearest-neighbour up-sampling by two: [B, H, W, C] → [B, 2H, 2W, C]. Either side of the result may be one less, for
+ * images that did not halve evenly: y[i, j] = x[floor(i / 2), floor(j / 2)], which is what PyTorch's interpolation to
+ * that size gives.
+ */
 export interface UpsampleOp extends OpBase {
   readonly kind: 'upsample'
   readonly inputs: { readonly x: Tensor }
@@ -269,20 +273,19 @@ export function withInputs<T extends Op>(op: T, replace: (tensor: Tensor) => Ten
 
 /** Multiply-accumulates of an operation, attention products included; 0 for those without products. */
 export function multiplyAccumulates(op: Op): number {
-  const size = (shape: Shape): number => shape.reduce((product, axis) => product * axis, 1)
   switch (op.kind) {
     case 'linear': {
       const k = op.inputs.x.shape.at(-1) ?? 1
       const n = op.weights.reduce((sum, weight) => sum + (weight.shape[0] ?? 0), 0)
-      return (size(op.inputs.x.shape) / k) * k * n
+      return (elementCount(op.inputs.x.shape) / k) * k * n
     }
     case 'conv2d': {
       const [, c = 1, kh = 1, kw = 1] = op.weight.shape
-      return size(op.outputs.y.shape) * c * kh * kw
+      return elementCount(op.outputs.y.shape) * c * kh * kw
     }
     case 'attention': {
       const s = op.inputs.key.shape[1] ?? 1
-      return 2 * size(op.inputs.query.shape) * s
+      return 2 * elementCount(op.inputs.query.shape) * s
     }
     default:
       return 0

@@ -55,7 +55,8 @@ function copyColumns(
   const access = from % 4 === 0 && to % 4 === 0 ? 'vec4' : 'scalar'
   const unit = access === 'vec4' ? 4 : 1
   const endsRow = to + columns === y.columns
-  const width = access === 'vec4' ? Math.ceil(columns / 4) : (endsRow ? roundUp(y.columns, 4) : to + columns) - to
+  const width =
+    access === 'vec4' ? Math.ceil(columns / 4) : (endsRow ? roundUp(y.columns, 4) : to + columns) - to
   const grid = flatGrid(x.rows * width)
   const value =
     access === 'vec4'

@@ -20,11 +20,10 @@ import { activationFunctions, Shader } from './shader.ts'
 export const lowerUnary: Lowering<UnaryOp> = (op, context) => {
   const x = context.view(op.inputs.x)
   const y = context.view(op.outputs.y)
-  const shader = new Shader('unary', context.facts)
-    .tensor('x', x)
-    .tensor('y', y)
-    .declare(activationFunctions)
-  return [eachQuad(shader, op.path, [x, y], `store_y(y_at(row, quad), ${op.activation}(load_x(x_at(row, quad))));`)]
+  const shader = new Shader('unary', context.facts).tensor('x', x).tensor('y', y).declare(activationFunctions)
+  return [
+    eachQuad(shader, op.path, [x, y], `store_y(y_at(row, quad), ${op.activation}(load_x(x_at(row, quad))));`),
+  ]
 }
 
 export const lowerBinary: Lowering<BinaryOp> = (op, context) => {

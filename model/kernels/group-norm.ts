@@ -99,12 +99,14 @@ fn only(value: vec4f, quad: u32, first: u32, last: u32) -> vec4f {
     near += only(load_x(x_at(base + begin, quad)), quad, first, last);
   }
   let shift = (near.x + near.y + near.z + near.w) / f32(P.group_channels);
+  let x_index = x_at(base, 0u);
+  let x_stride = P.x_stride;
   var sum = vec4f(0.0);
   var squares = vec4f(0.0);
   for (var position = begin + member; position < end; position += ${threads}u) {
-    let row = x_at(base + position, 0u);
     for (var quad = quad_begin; quad < quad_end; quad++) {
-      let difference = only(load_x(row + quad) - shift, quad, first, last);
+      let value = load_x(x_index + position * x_stride + quad);
+      let difference = only(value - shift, quad, first, last);
       sum += difference;
       squares = fma(difference, difference, squares);
     }
@@ -192,10 +194,14 @@ fn group_statistics(row: u32) -> vec2f {
   let scale = deviation * load_weight(quad);`
   }
   let bias = load_bias(quad);
+  // Read from the uniform once: on a software adapter each reading is a load.
+  let x_index = x_at(batch * P.positions, quad);
+  let x_stride = P.x_stride;
+  let y_index = y_at(batch * P.positions, quad);
+  let y_stride = P.y_stride;
   for (var position = begin; position < end; position++) {
-    let row = batch * P.positions + position;
-    let value = fma(load_x(x_at(row, quad)) - mean, scale, bias);
-    store_y(y_at(row, quad), ${op.activation === 'none' ? 'value' : `${op.activation}(value)`});
+    let value = fma(load_x(x_index + position * x_stride) - mean, scale, bias);
+    store_y(y_index + position * y_stride, ${op.activation === 'none' ? 'value' : `${op.activation}(value)`});
   }`,
       applyGrid.workgroups,
     )

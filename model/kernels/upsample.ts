@@ -3,9 +3,10 @@
  *
  *   y[b, i, j, c] = x[b, floor(i / 2), floor(j / 2), c]
  *
- * Shapes: x [B, H, W, C], y [B, 2H, 2W, C]. Layout: rows are pixels, vec4s along C (padding zeros are copied along).
- * Work split: a thread loads one vec4 of x and stores it four times; 64 threads a workgroup, no workgroup memory.
- * Precision: exact. Limits: 2^32 vec4s. Reference: torch.nn.functional.interpolate(scale_factor=2, mode='nearest').
+ * Shapes: x [B, H, W, C], y [B, 2H or 2H - 1, 2W or 2W - 1, C]. Layout: rows are pixels, vec4s along C (padding zeros
+ * are copied along).
+ * Work split: a thread loads one vec4 of x and stores it up to four times; 64 threads a workgroup, no workgroup memory.
+ * Precision: exact. Limits: 2^32 vec4s. Reference: torch.nn.functional.interpolate(size=…, mode='nearest').
  */
 import type { UpsampleOp } from '../graph/ops.ts'
 import { roundUp } from '../tensor/shape.ts'
@@ -23,7 +24,10 @@ export const lowerUpsample: Lowering<UpsampleOp> = (op, context) => {
       .tensor('y', context.view(op.outputs.y))
       .param('count', 'u32', x.rows * quads)
       .param('quads', 'u32', quads)
+      .param('height', 'u32', op.inputs.x.shape[1] ?? 1)
       .param('width', 'u32', op.inputs.x.shape[2] ?? 1)
+      .param('out_height', 'u32', op.outputs.y.shape[1] ?? 1)
+      .param('out_width', 'u32', op.outputs.y.shape[2] ?? 1)
       .dispatch(
         op.path,
         grid.workgroupSize,
@@ -33,13 +37,15 @@ export const lowerUpsample: Lowering<UpsampleOp> = (op, context) => {
   let quad = index % P.quads;
   let pixel = index / P.quads;
   let value = load_x(x_at(pixel, quad));
-  // Row i of x starts at pixel i·W, its first copy in y at pixel 2i·2W.
-  let line = pixel / P.width;
-  let target_pixel = line * 4u * P.width + (pixel % P.width) * 2u;
-  store_y(y_at(target_pixel, quad), value);
-  store_y(y_at(target_pixel + 1u, quad), value);
-  store_y(y_at(target_pixel + 2u * P.width, quad), value);
-  store_y(y_at(target_pixel + 2u * P.width + 1u, quad), value);`,
+  let column = pixel % P.width * 2u;
+  let line = pixel / P.width % P.height * 2u;
+  let batch = pixel / P.width / P.height;
+  // The last line or column of an odd result has no second copy.
+  for (var i = line; i < min(line + 2u, P.out_height); i++) {
+    for (var j = column; j < min(column + 2u, P.out_width); j++) {
+      store_y(y_at((batch * P.out_height + i) * P.out_width + j, quad), value);
+    }
+  }`,
         grid.workgroups,
       ),
   ]

@@ -41,8 +41,9 @@ export function readNpy(bytes: Uint8Array, name = 'The array'): NpyArray {
       actual < expected ? 'Get a whole copy of the file.' : 'Save one array a file with numpy.save.',
     )
   }
-  // A copy: the numbers need not be aligned in the file, and must not keep the file's bytes alive.
-  const body = bytes.slice(header.dataOffset)
+  // A copy: the numbers need not be aligned in the file, and must not keep the file's bytes alive. Not by `slice`,
+  // which for Node's Buffer is a view.
+  const body = new Uint8Array(bytes.subarray(header.dataOffset))
   const count = elementCount(header.shape)
   let data: Float32Array
   if (header.dtype === 'f4') data = new Float32Array(body.buffer, 0, count)

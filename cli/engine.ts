@@ -1,0 +1,66 @@
+/**
+ * The seam between the command line and the engine: what the command line hands over, and what it needs back to
+ * write a picture, its record and its numbers. Tests put their own engine here.
+ */
+import type { GenerateRequest, ResolvedRequest } from '../model/contract/request.ts'
+import type { Pixels } from '../model/image/resample.ts'
+import type { NpyArray } from '../model/tensor/npy.ts'
+
+export const backends = ['auto', 'webgpu', 'wasm', 'cpu'] as const
+export type Backend = (typeof backends)[number]
+
+/** A validated run. Every path exists; every array was read and is free of NaN. */
+export interface GenerateJob {
+  readonly request: GenerateRequest
+  readonly backend: Backend
+  /** A folder, a file or the id of an installed model; the embedded model when not given. */
+  readonly model?: string
+  /** A folder with `vocab.json` and `merges.txt`, where the model brings none. */
+  readonly tokenizer?: string
+  /** Initial noise, [1, C, h, w], unit variance. */
+  readonly initialLatents?: NpyArray
+  /** The draws of ancestral samplers, [draws, 1, C, h, w]. */
+  readonly stepNoise?: NpyArray
+  /** Paths; read with `readPicture` and `readMask` of host/images.ts once the size is settled. */
+  readonly init?: { readonly path: string; readonly width: number; readonly height: number }
+  readonly mask?: string
+}
+
+export interface GenerateProgress {
+  /** Finished steps, 0 … steps. */
+  readonly step: number
+  readonly steps: number
+  readonly sigma: number
+  readonly secondsLeft?: number
+}
+
+export interface GenerateHooks {
+  onProgress(progress: GenerateProgress): void
+  /** One line that the person should know, e.g. which backend was chosen and why. */
+  onNotice(text: string): void
+  /** Aborted on Ctrl-C, with an AttuneError `cancelled` as its reason. Checked between steps. */
+  readonly signal: AbortSignal
+}
+
+export interface GenerateResult {
+  readonly picture: Pixels
+  /** Final latents before the decoder, [1, C, h, w]. */
+  readonly latents: { readonly shape: readonly number[]; readonly data: Float32Array }
+  /** The request with the model's choices filled in (`resolveRequest`). */
+  readonly used: ResolvedRequest
+  readonly model: { readonly name: string; readonly sha256?: string; readonly family?: string }
+  readonly adapter: {
+    readonly backend: Exclude<Backend, 'auto'>
+    readonly name: string
+    readonly driver?: string
+  }
+  /** Milliseconds by stage, e.g. load, compile, text, denoise, decode, total. */
+  readonly timings: Readonly<Record<string, number>>
+  /** Peak bytes: of the process, and of buffers on the adapter. */
+  readonly peakBytes: { readonly host: number; readonly gpu?: number }
+}
+
+export interface Engine {
+  /** @throws AttuneError; `cancelled` when the signal was aborted */
+  runGenerate(job: GenerateJob, hooks: GenerateHooks): Promise<GenerateResult>
+}

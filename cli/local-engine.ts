@@ -1,0 +1,132 @@
+/**
+ * The engine of the command line: opens the model and a backend in this process, runs the request, and reports what
+ * it cost.
+ */
+import { fileURLToPath } from 'node:url'
+import { basename, resolve } from 'node:path'
+import { readMask, readPicture } from '../host/images.ts'
+import { openModelFolder } from '../host/model-folder.ts'
+import { openNodeAdapter } from '../host/webgpu.ts'
+import { AttuneError } from '../model/contract/errors.ts'
+import { type ResolvedRequest, resolveRequest } from '../model/contract/request.ts'
+import { WebGpuBackend } from '../model/gpu/backend.ts'
+import type { Backend } from '../model/graph/program.ts'
+import { DiffusionModel } from '../model/pipeline/diffusion-model.ts'
+import { readJson } from '../model/pipeline/folder.ts'
+import { type GenerateInputs, generate } from '../model/pipeline/generate.ts'
+import type { NpyArray } from '../model/tensor/npy.ts'
+import type { Engine, GenerateHooks, GenerateJob, GenerateResult } from './engine.ts'
+
+/** The embedded model, in the repository and in the packed application. */
+export const embeddedModel = fileURLToPath(new URL('../assets/models/storybook', import.meta.url))
+
+export const localEngine: Engine = {
+  async runGenerate(job, hooks) {
+    const started = performance.now()
+    const model = await openModel(job, hooks)
+    try {
+      const request = resolveRequest(job.request, model.defaults, model.sizeFactor, job.init)
+      const loaded = performance.now()
+      const backend = await openBackend(job, request)
+      try {
+        const opened = performance.now()
+        const { result, steps } = await draw(model, backend, request, job, hooks)
+        const timings = {
+          load: loaded - started,
+          device: opened - loaded,
+          ...result.timings,
+          total: performance.now() - started,
+          stepMedian: median(steps),
+        }
+        return {
+          picture: result.picture,
+          latents: result.latents,
+          used: request,
+          model: { name: job.model ? basename(resolve(job.model)) : 'storybook' },
+          adapter: { backend: backend.name as 'webgpu' | 'wasm' | 'cpu', name: backend.description },
+          timings,
+          peakBytes: { host: process.resourceUsage().maxRSS * 1024, gpu: result.activationBytes },
+        } satisfies GenerateResult
+      } finally {
+        await backend.dispose()
+      }
+    } finally {
+      await model.close()
+    }
+  },
+}
+
+async function openModel(job: GenerateJob, hooks: GenerateHooks): Promise<DiffusionModel> {
+  const tokenizer = job.tokenizer === undefined ? undefined : await openModelFolder(job.tokenizer)
+  if (job.model !== undefined) return DiffusionModel.open(await openModelFolder(job.model), tokenizer)
+  const folder = await openModelFolder(embeddedModel).catch(() => undefined)
+  const state = folder && ((await readJson(folder, 'storybook.json')) as { status?: unknown } | undefined)
+  const status = typeof state?.status === 'string' ? state.status : ''
+  if (!folder || (await folder.text('model_index.json')) === undefined || /untrained/.test(status)) {
+    throw new AttuneError(
+      'unsupported',
+      'The embedded model is not trained yet in this version.',
+      'Draw with a model of your own: --model FOLDER (diffusers layout, Stable Diffusion 1.x or 2.x).',
+    )
+  }
+  if (/training/.test(status)) {
+    hooks.onNotice('The embedded model is still in training: expect simple pictures with soft edges.')
+  }
+  return DiffusionModel.open(folder, tokenizer)
+}
+
+async function openBackend(job: GenerateJob, request: ResolvedRequest): Promise<Backend> {
+  if (job.backend === 'wasm' || job.backend === 'cpu') {
+    throw new AttuneError(
+      'unsupported',
+      `The ${job.backend} backend is not there yet.`,
+      'Leave out --backend, or use --backend webgpu.',
+    )
+  }
+  return WebGpuBackend.open(await openNodeAdapter(), { precision: request.precision })
+}
+
+async function draw(
+  model: DiffusionModel,
+  backend: Backend,
+  request: ResolvedRequest,
+  job: GenerateJob,
+  hooks: GenerateHooks,
+) {
+  const run = generate(model, backend, request, await readInputs(job, request), hooks.signal)
+  const steps: number[] = []
+  for (;;) {
+    const next = await run.next()
+    if (next.done) return { result: next.value, steps }
+    const { step, steps: total, sigma, milliseconds } = next.value
+    steps.push(milliseconds)
+    hooks.onProgress({ step, steps: total, sigma, secondsLeft: ((total - step) * median(steps)) / 1000 })
+  }
+}
+
+async function readInputs(job: GenerateJob, request: ResolvedRequest): Promise<GenerateInputs> {
+  const { width, height } = request
+  return {
+    ...(job.initialLatents && { initialNoise: floats(job.initialLatents) }),
+    ...(job.stepNoise && { stepNoise: draws(job.stepNoise) }),
+    ...(job.init && { init: await readPicture(job.init.path, width, height) }),
+    ...(job.mask && { mask: await readMask(job.mask, width, height) }),
+  }
+}
+
+function floats({ data }: NpyArray): Float32Array {
+  return data instanceof Float32Array ? data : Float32Array.from(data)
+}
+
+/** [draws, 1, C, h, w] → one array a draw. */
+function draws(array: NpyArray): Float32Array[] {
+  const count = array.shape[0] ?? 0
+  const data = floats(array)
+  const size = count > 0 ? data.length / count : 0
+  return Array.from({ length: count }, (_, index) => data.slice(index * size, (index + 1) * size))
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] ?? 0
+}

@@ -1,0 +1,242 @@
+/**
+ * The words of `attune generate`: their definition, what is refused by name because a later version brings it, and
+ * the way from text to a validated job. Looks at no file; `commands/generate.ts` does.
+ */
+import { randomBytes } from 'node:crypto'
+import { Command, Option } from 'commander'
+import { AttuneError } from '../model/contract/errors.ts'
+import {
+  type GenerateRequest,
+  noiseGenerators,
+  parseRequest,
+  precisions,
+  samplers,
+} from '../model/contract/request.ts'
+import { type Backend, backends } from './engine.ts'
+
+/** Arguments after validation; paths are as typed. */
+export interface GenerateArguments {
+  readonly request: GenerateRequest
+  readonly backend: Backend
+  readonly model?: string
+  readonly tokenizer?: string
+  readonly out?: string
+  readonly latents?: string
+  readonly stepNoise?: string
+  readonly saveLatents?: string
+  readonly init?: string
+  readonly mask?: string
+  readonly json: boolean
+  readonly overwrite: boolean
+}
+
+/** The words of the contract that a later version brings: [flags, what it will be]. */
+const laterOptions: readonly (readonly [flags: string, what: string])[] = [
+  ['--lora [file]', 'LoRA files'],
+  ['--control [model=image]', 'ControlNet'],
+  ['--image-prompt [adapter=image]', 'image prompts'],
+  ['--image-encoder [dir]', 'image prompts'],
+  ['--maps [dir]', 'word maps'],
+  ['--maps-format [format]', 'word maps'],
+  ['--words [words]', 'word maps'],
+]
+
+const dialects = ['a1111', 'comfy', 'compel'] as const
+
+/** Numbers of the request and the option that sets each: for parsing and for messages. */
+const numberOptions = {
+  width: '--width',
+  height: '--height',
+  steps: '--steps',
+  guidanceScale: '--guidance',
+  guidanceRescale: '--guidance-rescale',
+  strength: '--strength',
+  clipSkip: '--clip-skip',
+} as const
+const otherOptions: Readonly<Record<string, string>> = {
+  seed: '--seed',
+  prompt: 'The prompt',
+  negativePrompt: '--negative',
+}
+
+/** Values as commander leaves them. */
+interface RawOptions {
+  readonly negative?: string
+  readonly model?: string
+  readonly tokenizer?: string
+  readonly steps?: string
+  readonly guidance?: string
+  readonly guidanceRescale?: string
+  readonly clipSkip?: string
+  readonly seed?: string
+  readonly rng?: GenerateRequest['rng']
+  readonly sampler?: GenerateRequest['sampler']
+  readonly width?: string
+  readonly height?: string
+  readonly precision?: GenerateRequest['precision']
+  readonly dialect?: string
+  readonly backend: Backend
+  readonly out?: string
+  readonly latents?: string
+  readonly stepNoise?: string
+  readonly saveLatents?: string
+  readonly init?: string
+  readonly strength?: string
+  readonly mask?: string
+  readonly json?: boolean
+  readonly overwrite?: boolean
+}
+
+/** `attune generate`; the caller sets its action. */
+export function generateCommand(): Command {
+  const command = new Command('generate')
+    .description('draw a picture from words')
+    .argument('<prompt>', 'what to draw, in quotes')
+    .option('--negative <text>', 'what to keep out of the picture')
+    .option('--model <dir|file|id>', 'the model: a diffusers folder, a .safetensors file or an installed one')
+    .option('--tokenizer <dir>', 'folder with vocab.json and merges.txt, where the model has none')
+    .option('--steps <n>', 'sampling steps (default: the model decides)')
+    .option('--guidance <scale>', 'how strictly to follow the prompt; 1 switches guidance off')
+    .option('--guidance-rescale <share>', 'tames over-exposure at high guidance, 0 to 1')
+    .option('--seed <n>', 'the same seed gives the same picture; -1 or none: a random one')
+    .addOption(
+      new Option('--rng <kind>', "whose noise numbers: PyTorch's CPU or CUDA (philox)").choices(
+        noiseGenerators,
+      ),
+    )
+    .addOption(new Option('--sampler <name>', 'how noise becomes a picture').choices(samplers))
+    .option('--width <pixels>', 'width of the picture')
+    .option('--height <pixels>', 'height of the picture')
+    .addOption(
+      new Option('--precision <format>', 'number format; f32 is for comparisons').choices(precisions),
+    )
+    .option('--clip-skip <n>', 'text encoder layer, counted from the end as A1111 does: 1 is the last')
+    .addOption(new Option('--dialect <name>', 'how emphasis is written in prompts').choices(dialects))
+    .option('--init <image>', 'begin from a picture')
+    .option('--strength <share>', 'how much of the init picture to draw anew, 0 to 1')
+    .option('--mask <image>', 'with --init: draw only the white parts anew')
+    .option('--latents <file.npy>', 'initial noise, [1, C, h, w] floats of unit variance')
+    .option('--step-noise <file.npy>', 'the draws of ancestral samplers, [draws, 1, C, h, w]')
+    .option('--save-latents <file.npy>', 'write the final latents, [1, C, h, w]')
+    .option('--out <file.png>', 'where to write (default: out/<date>-<seed>-<words>.png)')
+    .option('--overwrite', 'replace files that are there')
+    .addOption(new Option('--backend <name>', 'what computes').choices(backends).default('auto'))
+    .option('--json', 'JSON lines instead of words: progress, notices, the result, errors')
+  for (const [flags] of laterOptions) command.addOption(new Option(flags).hideHelp())
+  const names = laterOptions.map(([flags]) => flags.split(' ')[0])
+  return command.addHelpText('after', `\nNot there yet: ${names.join(', ')}, --dialect comfy|compel.`)
+}
+
+/**
+ * Turns what commander parsed into a validated job description.
+ * @param draw chooses a seed when none is given
+ * @throws AttuneError `bad-argument`
+ */
+export function readGenerateArguments(
+  prompt: string,
+  command: Command,
+  draw: () => string = randomSeed,
+): GenerateArguments {
+  refuseLater(command)
+  const raw = command.opts<RawOptions & Record<string, unknown>>()
+  if (raw.dialect !== undefined && raw.dialect !== 'a1111') {
+    throw notYet(`--dialect ${raw.dialect}`, 'other prompt dialects than a1111')
+  }
+  for (const [name, value] of Object.entries(raw)) {
+    if (value === '' && name !== 'negative') {
+      throw new AttuneError(
+        'bad-argument',
+        `--${kebab(name)} is empty.`,
+        'Give a value, or leave the option out.',
+      )
+    }
+  }
+  if (raw.mask !== undefined && raw.init === undefined) {
+    throw new AttuneError('bad-argument', '--mask needs the picture that it belongs to.', 'Add --init IMAGE.')
+  }
+  if (raw.strength !== undefined && raw.init === undefined) {
+    throw new AttuneError(
+      'bad-argument',
+      '--strength does nothing without --init.',
+      'Add --init IMAGE or drop it.',
+    )
+  }
+  const request = parseRequest(
+    withoutUndefined({
+      prompt,
+      negativePrompt: raw.negative,
+      width: number(raw.width, '--width'),
+      height: number(raw.height, '--height'),
+      steps: number(raw.steps, '--steps'),
+      guidanceScale: number(raw.guidance, '--guidance'),
+      guidanceRescale: number(raw.guidanceRescale, '--guidance-rescale'),
+      strength: number(raw.strength, '--strength'),
+      clipSkip: number(raw.clipSkip, '--clip-skip'),
+      seed: raw.seed === undefined || raw.seed === '-1' ? draw() : raw.seed,
+      rng: raw.rng,
+      sampler: raw.sampler,
+      precision: raw.precision,
+    }),
+    field => numberOptions[field as keyof typeof numberOptions] ?? otherOptions[field] ?? field,
+  )
+  return {
+    request,
+    backend: raw.backend,
+    json: raw.json === true,
+    overwrite: raw.overwrite === true,
+    ...pick(raw, ['model', 'tokenizer', 'out', 'latents', 'stepNoise', 'saveLatents', 'init', 'mask']),
+  }
+}
+
+function refuseLater(command: Command): void {
+  for (const [flags, what] of laterOptions) {
+    const option = flags.split(' ')[0] ?? flags
+    const name = option.slice(2).replace(/-(.)/g, (_, letter: string) => letter.toUpperCase())
+    if (command.getOptionValue(name) !== undefined) throw notYet(option, what)
+  }
+}
+
+function notYet(option: string, what: string): AttuneError {
+  return new AttuneError(
+    'bad-argument',
+    `${option} is not there yet: a later version of Attune brings ${what}.`,
+    'Leave it out.',
+  )
+}
+
+/** Numbers as people write them; `Number('')`, `0x10` and `1e999` are not among them. */
+function number(text: string | undefined, option: string): number | undefined {
+  if (text === undefined) return undefined
+  const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text.trim()) ? Number(text) : NaN
+  if (Number.isFinite(value)) return value
+  throw new AttuneError(
+    'bad-argument',
+    `${option} must be a number, but is "${text.slice(0, 40)}".`,
+    'Correct the value.',
+  )
+}
+
+/** 32 random bits: what people can read out, and what every other generator accepts. */
+export function randomSeed(): string {
+  return String(randomBytes(4).readUInt32LE())
+}
+
+function withoutUndefined(values: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
+}
+
+function pick<T extends object, K extends keyof T>(
+  source: T,
+  keys: readonly K[],
+): { [P in K]?: NonNullable<T[P]> } {
+  const picked: { [P in K]?: NonNullable<T[P]> } = {}
+  for (const key of keys) {
+    const value = source[key]
+    if (value !== undefined && value !== null) picked[key] = value
+  }
+  return picked
+}
+
+function kebab(name: string): string {
+  return name.replace(/[A-Z]/g, letter => `-${letter.toLowerCase()}`)
+}

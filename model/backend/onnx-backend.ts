@@ -1,0 +1,166 @@
+/**
+ * Runs recorded graphs on onnxruntime's processor kernels: `wasm` (onnxruntime-web, in Node and in a page) or `cpu`
+ * (onnxruntime-node, where the person has installed it). The module comes from outside: `host/onnxruntime.ts` in
+ * Node, an import of `onnxruntime-web` in a page.
+ *
+ * Memory of a program: the runtime holds the weights as f32 and a second, packed copy of those of products; while
+ * loading, the block as stored comes on top. A wasm heap ends at 4 GB and never shrinks.
+ */
+import { AttuneError, invariant } from '../contract/errors.ts'
+import { fuse } from '../graph/fusion.ts'
+import { type Graph, inputsOf, outputsOf } from '../graph/ops.ts'
+import type { Backend, Program, ProgramStats } from '../graph/program.ts'
+import { type HostTensor, type OnnxRuntime, OnnxSession } from '../onnx/session.ts'
+import { elementCount, formatShape } from '../tensor/shape.ts'
+import { emitOnnx, inputName, outputName } from './onnx-emitter.ts'
+
+export interface OnnxBackendOptions {
+  readonly kind: 'wasm' | 'cpu'
+  /** The module onnxruntime-web for `wasm`, onnxruntime-node for `cpu`. */
+  readonly ort: OnnxRuntime
+  /**
+   * At least 1. The wasm build takes the threads of the first session of the process; a page needs cross-origin
+   * isolation for more than one.
+   */
+  readonly threads: number
+}
+
+export class OnnxBackend implements Backend {
+  readonly name: 'wasm' | 'cpu'
+  readonly #ort: OnnxRuntime
+  readonly #threads: number
+  readonly #programs = new Set<OnnxProgram>()
+
+  private constructor({ kind, ort, threads }: OnnxBackendOptions) {
+    this.name = kind
+    this.#ort = ort
+    this.#threads = threads
+  }
+
+  /** Open it before any other session of the process runs: that one would decide over the threads. */
+  static open(options: OnnxBackendOptions): OnnxBackend {
+    invariant(Number.isInteger(options.threads) && options.threads >= 1, 'onnxruntime needs at least one thread')
+    // Sessions of others, such as the text encoder's, keep to what is set here.
+    if (options.kind === 'wasm') options.ort.env.wasm.numThreads ??= options.threads
+    return new OnnxBackend(options)
+  }
+
+  get threads(): number {
+    return this.name === 'wasm' ? (this.#ort.env.wasm.numThreads ?? this.#threads) : this.#threads
+  }
+
+  get description(): string {
+    const { versions } = this.#ort.env
+    const threads = `${this.threads} ${this.threads === 1 ? 'thread' : 'threads'}`
+    return this.name === 'wasm'
+      ? `onnxruntime-web ${versions.web ?? versions.common} (wasm, ${threads})`
+      : `onnxruntime-node ${versions.node ?? versions.common} (cpu, ${threads})`
+  }
+
+  /** @throws AttuneError `bad-file` from the weights, `out-of-memory`, `internal` */
+  async compile(graph: Graph): Promise<OnnxProgram> {
+    const started = performance.now()
+    const { model, weights, operators } = emitOnnx(fuse(graph))
+    const session = await OnnxSession.create({
+      name: graph.name,
+      model,
+      externalData:
+        weights.byteLength > 0 ? [{ location: weights.location, data: await weights.read() }] : [],
+      ort: this.#ort,
+      numThreads: this.threads,
+      executionProviders: [this.name],
+    })
+    const stats: ProgramStats = {
+      dispatches: [...operators.values()].reduce((sum, count) => sum + count, 0),
+      activationBytes: peakBytes(graph),
+      weightBytes: weights.byteLength,
+      compileMilliseconds: performance.now() - started,
+    }
+    const program = new OnnxProgram(graph, session, stats, () => this.#programs.delete(program))
+    this.#programs.add(program)
+    return program
+  }
+
+  async dispose(): Promise<void> {
+    await Promise.all([...this.#programs].map(program => program.release()))
+  }
+}
+
+/** A graph as a session of onnxruntime. */
+export class OnnxProgram implements Program {
+  readonly graph: Graph
+  readonly stats: ProgramStats
+  readonly #session: OnnxSession
+  readonly #feeds: Record<string, HostTensor> = {}
+  readonly #released: () => void
+
+  constructor(graph: Graph, session: OnnxSession, stats: ProgramStats, released: () => void) {
+    this.graph = graph
+    this.#session = session
+    this.stats = stats
+    this.#released = released
+  }
+
+  async run(inputs: Readonly<Record<string, Float32Array>>): Promise<Record<string, Float32Array>> {
+    for (const [name, values] of Object.entries(inputs)) this.#keep(name, values)
+    for (const name of this.graph.inputs.keys()) {
+      if (!this.#feeds[inputName(name)]) {
+        throw new AttuneError('internal', `${this.graph.name}: input "${name}" was never given`)
+      }
+    }
+    const names = [...this.graph.outputs.keys()]
+    const results = await this.#session.run(this.#feeds, names.map(outputName))
+    const outputs: Record<string, Float32Array> = {}
+    for (const name of names) {
+      const data = results[outputName(name)]?.data
+      invariant(data instanceof Float32Array, `${this.graph.name}: output "${name}" is not f32`)
+      outputs[name] = data
+    }
+    return outputs
+  }
+
+  dispose(): void {
+    // The runtime has nothing to report about a session that nobody uses any more.
+    this.release().catch(() => undefined)
+  }
+
+  async release(): Promise<void> {
+    this.#released()
+    await this.#session.release()
+  }
+
+  /** Copies a value into this program's own memory, where it stays for the runs that leave it out. */
+  #keep(name: string, values: Float32Array): void {
+    const tensor = this.graph.inputs.get(name)
+    if (!tensor) throw new AttuneError('internal', `${this.graph.name} has no input "${name}"`)
+    if (values.length !== elementCount(tensor.shape)) {
+      throw new AttuneError(
+        'internal',
+        `${this.graph.name}: input "${name}" has ${values.length} elements for ${formatShape(tensor.shape)}`,
+      )
+    }
+    const known = this.#feeds[inputName(name)]
+    if (known) (known.data as Float32Array).set(values)
+    else this.#feeds[inputName(name)] = { data: values.slice(), shape: tensor.shape }
+  }
+}
+
+/** The most bytes of f32 values alive at once: what the runtime's arena needs at least. */
+function peakBytes(graph: Graph): number {
+  const lastUse = new Map<number, number>()
+  for (const [index, op] of graph.ops.entries()) {
+    for (const tensor of inputsOf(op)) lastUse.set(tensor.id, index)
+  }
+  for (const tensor of graph.outputs.values()) lastUse.delete(tensor.id)
+  let alive = 0
+  for (const tensor of graph.inputs.values()) alive += elementCount(tensor.shape)
+  let peak = alive
+  for (const [index, op] of graph.ops.entries()) {
+    for (const tensor of outputsOf(op)) alive += elementCount(tensor.shape)
+    peak = Math.max(peak, alive)
+    for (const tensor of new Set(inputsOf(op))) {
+      if (lastUse.get(tensor.id) === index) alive -= elementCount(tensor.shape)
+    }
+  }
+  return peak * Float32Array.BYTES_PER_ELEMENT
+}

@@ -1,0 +1,175 @@
+/**
+ * Attention without a score matrix (Dao et al. 2022, "FlashAttention"; online softmax of Milakov & Gimelshein 2018).
+ *
+ * Shapes, letters and formula: attention.ts. D a multiple of 4 up to 160; any L, S, N. Layout: vec4s along D.
+ *
+ * Work split: a thread owns one query of one head, 64 queries a workgroup; the grid is L/64 × N × B. The scaled query
+ * and the output live in D/2 registers. Keys and values pass through workgroup memory in tiles of 16 rows (8 where
+ * D > 128), converted to f32: at most 16 KiB, WebGPU's guaranteed limit. Keys are taken four at a time:
+ *
+ *   s = q·k + bias;  m' = max(m, s);  l = l · e^(m-m') + Σ e^(s-m');  o = o · e^(m-m') + Σ weight · e^(s-m') · v
+ *
+ * and y = o / l. tokenScale and valueGain are factors of `weight` only: they do not enter l.
+ *
+ * Probabilities: when they are asked for, the kernel also writes (m, l) of every query, and a second dispatch
+ * computes the logits again, four keys a thread. The code that makes y is the same text in both cases.
+ *
+ * Precision: f32. Limits: B and N ≤ 65535, L ≤ 64 · 65535.
+ * Reference: torch.nn.functional.scaled_dot_product_attention.
+ */
+import { declareControls, declareSizes, keyQuads, type AttentionPlan } from './attention-plan.ts'
+import { flatGrid } from './flat.ts'
+import type { Dispatch, LoweringContext, TensorView } from './lowering.ts'
+import { Shader } from './shader.ts'
+
+/** The largest head whose query and output fit a thread's registers on common hardware (with some spilling). */
+export const flashHeadLimit = 160
+
+const threads = 64
+
+export function lowerFlashAttention(plan: AttentionPlan, context: LoweringContext): Dispatch[] {
+  const { probabilities } = plan
+  if (!probabilities) return [output(plan, context, undefined)]
+  const statistics = context.scratch(`${plan.path}.statistics`, plan.batch * plan.heads * plan.length, 4)
+  return [output(plan, context, statistics), capture(plan, context, statistics, probabilities)]
+}
+
+/** WGSL of four dot products q·k as a vec4, keys at `key(j, i)`; the same order of additions in both kernels. */
+function dots(quads: number, key: (j: number, i: number) => string): string {
+  const one = (j: number): string => {
+    const steps = Array.from({ length: quads }, (_, i) =>
+      i === 0
+        ? `let d${j}_0 = q0 * ${key(j, 0)};`
+        : `let d${j}_${i} = fma(q${i}, ${key(j, i)}, d${j}_${i - 1});`,
+    )
+    const last = `d${j}_${quads - 1}`
+    return `${steps.join('\n')}\nlet s${j} = (${last}.x + ${last}.y) + (${last}.z + ${last}.w);`
+  }
+  return `${[0, 1, 2, 3].map(one).join('\n')}\nlet dots = vec4f(s0, s1, s2, s3);`
+}
+
+function output(plan: AttentionPlan, context: LoweringContext, statistics: TensorView | undefined): Dispatch {
+  const quads = plan.headSize / 4
+  const tile = plan.headSize <= 128 ? 16 : 8
+  const each = (code: (i: number) => string, separator = '\n'): string =>
+    Array.from({ length: quads }, (_, i) => code(i)).join(separator)
+  const shader = new Shader('attention_flash', context.facts)
+    .tensor('query', plan.query)
+    .tensor('key', plan.key)
+    .tensor('value', plan.value)
+    .tensor('y', plan.y)
+    .param('scale', 'f32', plan.scale)
+  if (statistics) shader.tensor('statistics', statistics)
+  declareSizes(shader, plan)
+  declareControls(shader, plan, { bias: true, scale: true, gain: true })
+  return shader
+    .declare(`
+var<workgroup> tile_keys: array<vec4f, ${tile * quads}>;
+var<workgroup> tile_values: array<vec4f, ${tile * quads}>;`)
+    .dispatch(
+      plan.path,
+      [threads, 1, 1],
+      `
+  let head = workgroup.y;
+  let batch = workgroup.z;
+  // Threads past the last query work on it too, because all must reach the barriers; they store nothing.
+  let query = min(workgroup.x * ${threads}u + local, P.length - 1u);
+  let is_real = workgroup.x * ${threads}u + local < P.length;
+  let visible = visible_keys(query);
+  let query_index = query_at(batch * P.length + query, head * ${quads}u);
+  ${each(i => `let q${i} = load_query(query_index + ${i}u) * P.scale;`)}
+  ${each(i => `var o${i} = vec4f(0.0);`)}
+  var top = lowest;
+  var sum = 0.0;
+  for (var begin = 0u; begin < P.keys; begin += ${tile}u) {
+    workgroupBarrier();
+    for (var i = local; i < ${tile * quads}u; i += ${threads}u) {
+      let row = batch * P.key_batch_rows + min(begin + i / ${quads}u, P.keys - 1u);
+      let column = head * ${quads}u + i % ${quads}u;
+      tile_keys[i] = load_key(key_at(row, column));
+      tile_values[i] = load_value(value_at(row, column));
+    }
+    workgroupBarrier();
+    for (var part = 0u; part < ${tile / 4}u; part++) {
+      let first = begin + part * 4u;
+      if (first >= P.keys) { break; }
+      let base = part * ${4 * quads}u;
+      ${dots(quads, (j, i) => `tile_keys[base + ${j * quads + i}u]`)}
+      let seen = vec4u(first) + vec4u(0u, 1u, 2u, 3u) < vec4u(visible);
+      let logits = select(vec4f(lowest), biased(dots, batch, query, first / 4u), seen);
+      let next = max(top, max(max(logits.x, logits.y), max(logits.z, logits.w)));
+      let fade = exp(top - next);
+      let p = select(vec4f(0.0), exp(logits - next), seen);
+      sum = fma(sum, fade, (p.x + p.y) + (p.z + p.w));
+      top = next;
+      let weight = select(vec4f(0.0), gained(scaled(p, batch, first / 4u), batch, first / 4u), seen);
+      ${each(
+        i => `o${i} = fma(vec4f(weight.w), tile_values[base + ${3 * quads + i}u],
+        fma(vec4f(weight.z), tile_values[base + ${2 * quads + i}u],
+        fma(vec4f(weight.y), tile_values[base + ${quads + i}u],
+        fma(vec4f(weight.x), tile_values[base + ${i}u], o${i} * fade))));`,
+      )}
+    }
+  }
+  let inverse = 1.0 / sum;
+  if (is_real) {
+    let y_index = y_at(batch * P.length + query, head * ${quads}u);
+    ${each(i => `store_y(y_index + ${i}u, o${i} * inverse);`)}
+    ${
+      statistics
+        ? `store_statistics(statistics_at((batch * P.heads + head) * P.length + query, 0u),
+      vec4f(top, sum, 0.0, 0.0));`
+        : ''
+    }
+  }`,
+      [Math.ceil(plan.length / threads), plan.heads, plan.batch],
+    )
+}
+
+/** Probabilities [B·N·L, S] from the statistics: four keys a thread. */
+function capture(
+  plan: AttentionPlan,
+  context: LoweringContext,
+  statistics: TensorView,
+  probabilities: TensorView,
+): Dispatch {
+  const quads = plan.headSize / 4
+  const count = plan.batch * plan.heads * plan.length * keyQuads(plan)
+  const grid = flatGrid(count)
+  const shader = new Shader('attention_capture', context.facts)
+    .tensor('query', plan.query)
+    .tensor('key', plan.key)
+    .tensor('statistics', statistics)
+    .tensor('probabilities', probabilities)
+    .param('scale', 'f32', plan.scale)
+    .param('count', 'u32', count)
+    .param('quads', 'u32', keyQuads(plan))
+  declareSizes(shader, plan)
+  declareControls(shader, plan, { bias: true, scale: true })
+  return shader.dispatch(
+    plan.path,
+    grid.workgroupSize,
+    `
+  ${grid.index}
+  if (index >= P.count) { return; }
+  let quad = index % P.quads;
+  let row = index / P.quads;
+  let query = row % P.length;
+  let head = (row / P.length) % P.heads;
+  let batch = row / (P.length * P.heads);
+  let query_index = query_at(batch * P.length + query, head * ${quads}u);
+  ${Array.from({ length: quads }, (_, i) => `let q${i} = load_query(query_index + ${i}u) * P.scale;`).join('\n')}
+  ${[0, 1, 2, 3]
+    .map(
+      j =>
+        `let k${j} = key_at(batch * P.key_batch_rows + min(quad * 4u + ${j}u, P.keys - 1u), head * ${quads}u);`,
+    )
+    .join('\n')}
+  ${dots(quads, (j, i) => `load_key(k${j} + ${i}u)`)}
+  let seen = vec4u(quad * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(visible_keys(query));
+  let statistics = load_statistics(statistics_at(row, 0u));
+  let p = exp(min(biased(dots, batch, query, quad) - statistics.x, vec4f(0.0))) / statistics.y;
+  store_probabilities(probabilities_at(row, quad), select(vec4f(0.0), scaled(p, batch, quad), seen));`,
+    grid.workgroups,
+  )
+}

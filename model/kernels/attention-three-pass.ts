@@ -1,0 +1,338 @@
+/**
+ * Attention as two matrix products with a softmax between them.
+ *
+ *   1. scores = scale · Q·Kᵀ        2. scores = softmax(scores + logitBias) · tokenScale · valueGain   3. y = scores·V
+ *
+ * Shapes, letters and formula: attention.ts. D a multiple of 4; any L, S, N. Layout: vec4s along D and along S;
+ * scores are f32 [B·N·(queries of a chunk), S], S rounded up to 4, in scratch memory of at most 32 MiB: longer
+ * sequences are served by several triples of dispatches.
+ *
+ * Work split of the products: on an adapter with small fixed subgroups (lavapipe 8 lanes, SwiftShader 4) a workgroup
+ * is one subgroup of Z lanes and makes 2Z rows × 4Z columns. A lane loads one vec4 of two rows and four vec4s of its
+ * columns; the rows are broadcast, because there a load costs as much as a hundred multiplications and a broadcast
+ * almost nothing. Without such subgroups a workgroup of 64 threads makes 32 × 32, each thread 4 × 4. No workgroup
+ * memory, no barriers. Keys are loaded along D and used transposed. A tile that hangs over an edge repeats the last row
+ * or column there: it computes and stores the same bits twice, which is cheaper than a branch at every store. What the
+ * uniform holds is read once, before the loops: on a software adapter each reading is a load.
+ * Softmax: one row a thread on software adapters, a row a workgroup of 64 threads elsewhere (512 bytes of workgroup
+ * memory). It reads the row twice: an online maximum and sum first, then the probabilities, also captured here.
+ *
+ * Precision: f32 throughout. Limits: B·N ≤ 65535, L ≤ 2^19, S ≤ 2^19 without subgroups.
+ * Reference: torch.nn.functional.scaled_dot_product_attention.
+ */
+import { declareControls, declareSizes, keyQuads, type AttentionPlan } from './attention-plan.ts'
+import { flatGrid } from './flat.ts'
+import type { DeviceFacts, Dispatch, LoweringContext, TensorView } from './lowering.ts'
+import { fold, foldedRows, Shader } from './shader.ts'
+
+/** Scratch memory for scores; more would buy fewer dispatches, but the arena would grow by as much. */
+const scoreBytes = 32 << 20
+
+/** A run of queries of every batch element and head. */
+interface Chunk {
+  readonly first: number
+  readonly queries: number
+}
+
+export function lowerThreePassAttention(plan: AttentionPlan, context: LoweringContext): Dispatch[] {
+  const { facts } = context
+  const tile = productTile(facts)
+  const bytesAQuery = plan.batch * plan.heads * keyQuads(plan) * 16
+  const fitting = Math.floor(scoreBytes / bytesAQuery / tile.rows) * tile.rows
+  const step = Math.min(plan.length, Math.max(fitting, tile.rows))
+  const scores = context.scratch(`${plan.path}.scores`, plan.batch * plan.heads * step, plan.keys)
+  const dispatches: Dispatch[] = []
+  for (let first = 0; first < plan.length; first += step) {
+    const chunk = { first, queries: Math.min(step, plan.length - first) }
+    dispatches.push(
+      logits(plan, chunk, scores, facts),
+      softmax(plan, chunk, scores, facts),
+      weightedValues(plan, chunk, scores, facts),
+    )
+  }
+  return dispatches
+}
+
+/** How a workgroup makes a tile of a product, see the header. */
+interface ProductTile {
+  readonly rows: number
+  /** In vec4s. */
+  readonly quads: number
+  readonly threads: number
+  readonly subgroups: boolean
+  /** Rows whose vec4s a thread loads, and rows that it accumulates. */
+  readonly loaded: number
+  readonly made: number
+  /** WGSL: number of the thread's vec4 column in the tile, of its i-th loaded row, of its r-th made row. */
+  readonly column: string
+  loadedRow(i: number): string
+  madeRow(r: number): string
+  /** WGSL: the loaded vec4 that belongs to made row r. */
+  rowValue(r: number): string
+}
+
+function productTile({ subgroupSize }: DeviceFacts): ProductTile {
+  if (subgroupSize > 0) {
+    return {
+      rows: 2 * subgroupSize,
+      quads: subgroupSize,
+      threads: subgroupSize,
+      subgroups: true,
+      loaded: 2,
+      made: 2 * subgroupSize,
+      column: 'lane',
+      loadedRow: i => `${i * subgroupSize}u + lane`,
+      madeRow: r => `${r}u`,
+      rowValue: r => `subgroupBroadcast(a${Math.floor(r / subgroupSize)}, ${r % subgroupSize}u)`,
+    }
+  }
+  return {
+    rows: 32,
+    quads: 8,
+    threads: 64,
+    subgroups: false,
+    loaded: 4,
+    made: 4,
+    column: 'local % 8u',
+    loadedRow: i => `local / 8u * 4u + ${i}u`,
+    madeRow: r => `local / 8u * 4u + ${r}u`,
+    rowValue: r => `a${r}`,
+  }
+}
+
+const four = [0, 1, 2, 3] as const
+
+const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
+
+/**
+ * WGSL of one tile's product loop; leaves the sums in scalars c{r}_{j}.
+ * @param steps WGSL: number of steps of 4 along the inner axis.
+ * @param prepare declares the indices a_index{i} of the loaded rows and whatever `load` needs.
+ * @param load declares the columns' four vec4s as b0..b3 for step `k`.
+ * @param factor WGSL of the factor of inner index kk and column j.
+ */
+function product(
+  tile: ProductTile,
+  role: string,
+  steps: string,
+  prepare: string,
+  load: string,
+  factor: (kk: number, j: number) => string,
+): string {
+  return `
+  ${prepare}
+  ${range(tile.made)
+    .map(r => four.map(j => `var c${r}_${j} = 0.0;`).join(' '))
+    .join('\n  ')}
+  let steps = ${steps};
+  for (var k = 0u; k < steps; k++) {
+    ${range(tile.loaded)
+      .map(i => `let a${i} = load_${role}(a_index${i} + k);`)
+      .join('\n    ')}
+    ${load}
+    ${range(tile.made)
+      .map(
+        r =>
+          `{ let w = ${tile.rowValue(r)};\n${four
+            .map(j => four.map(kk => `c${r}_${j} = fma(w[${kk}], ${factor(kk, j)}, c${r}_${j});`).join(' '))
+            .join('\n')} }`,
+      )
+      .join('\n    ')}
+  }`
+}
+
+/** Dispatch 1: scale · Q·Kᵀ. Columns past the last key get its product again; the softmax ignores them. */
+function logits(plan: AttentionPlan, chunk: Chunk, scores: TensorView, facts: DeviceFacts): Dispatch {
+  const tile = productTile(facts)
+  const shader = new Shader('attention_logits', facts)
+    .tensor('query', plan.query)
+    .tensor('key', plan.key)
+    .tensor('scores', scores)
+    .param('scale', 'f32', plan.scale)
+    .param('first_query', 'u32', chunk.first)
+    .param('queries', 'u32', chunk.queries)
+    .param('head_quads', 'u32', plan.headSize / 4)
+    .param('key_quads', 'u32', keyQuads(plan))
+  if (tile.subgroups) shader.enable('subgroups')
+  declareSizes(shader, plan)
+  return shader.dispatch(
+    plan.path,
+    [tile.threads, 1, 1],
+    `
+  let batch = workgroup.z / P.heads;
+  let head = workgroup.z % P.heads;
+  let row0 = workgroup.y * ${tile.rows}u;
+  let last_row = P.queries - 1u - row0;
+  let quad = min(workgroup.x * ${tile.quads}u + ${tile.column}, P.key_quads - 1u);
+  let scores_index = scores_at(workgroup.z * P.queries + row0, quad);
+  let scores_stride = P.scores_stride;
+  let scale = P.scale;
+  ${product(
+    tile,
+    'query',
+    'P.head_quads',
+    `${range(tile.loaded)
+      .map(
+        i => `let a_index${i} = query_at(
+    batch * P.length + P.first_query + row0 + min(${tile.loadedRow(i)}, last_row), head * P.head_quads);`,
+      )
+      .join('\n  ')}
+  ${four
+    .map(
+      j =>
+        `let b_index${j} = key_at(batch * P.key_batch_rows + min(quad * 4u + ${j}u, P.keys - 1u), head * P.head_quads);`,
+    )
+    .join('\n  ')}`,
+    four.map(j => `let b${j} = load_key(b_index${j} + k);`).join('\n    '),
+    (kk, j) => `b${j}[${kk}]`,
+  )}
+  ${range(tile.made)
+    .map(
+      r => `store_scores(scores_index + min(${tile.madeRow(r)}, last_row) * scores_stride,
+    vec4f(${four.map(j => `c${r}_${j}`).join(', ')}) * scale);`,
+    )
+    .join('\n  ')}`,
+    [Math.ceil(keyQuads(plan) / tile.quads), Math.ceil(chunk.queries / tile.rows), plan.batch * plan.heads],
+  )
+}
+
+/** Dispatch 2: softmax in place, with the controls; writes the captured probabilities. */
+function softmax(plan: AttentionPlan, chunk: Chunk, scores: TensorView, facts: DeviceFacts): Dispatch {
+  const rows = plan.batch * plan.heads * chunk.queries
+  const threads = facts.software ? 1 : 64
+  const grid = flatGrid(rows, 16)
+  const shader = new Shader('attention_softmax', facts)
+    .tensor('scores', scores)
+    .param('rows', 'u32', rows)
+    .param('first_query', 'u32', chunk.first)
+    .param('queries', 'u32', chunk.queries)
+    .param('key_quads', 'u32', keyQuads(plan))
+  if (plan.probabilities) shader.tensor('probabilities', plan.probabilities)
+  declareSizes(shader, plan)
+  declareControls(shader, plan, { bias: true, scale: true, gain: true })
+  return shader
+    .declare(
+      threads === 1 ? 'fn merge(mine: vec2f, local: u32) -> vec2f { return mine; }' : mergeOverWorkgroup,
+    )
+    .dispatch(
+      plan.path,
+      [threads === 1 ? 16 : threads, 1, 1],
+      `
+  ${
+    threads === 1
+      ? `${grid.index}
+  let row = index;
+  let member = 0u;`
+      : `let row = workgroup.y + workgroup.z * ${foldedRows}u;
+  let member = local;`
+  }
+  // The same for all threads that share a row.
+  if (row >= P.rows) { return; }
+  let query = P.first_query + row % P.queries;
+  let batch = row / P.queries / P.heads;
+  let head = row / P.queries % P.heads;
+  let visible = vec4u(visible_keys(query));
+  let scores_row = scores_at(row, 0u);
+  let key_quads = P.key_quads;
+  var top = vec4f(lowest);
+  var sum = vec4f(0.0);
+  for (var quad = member; quad < key_quads; quad += ${threads}u) {
+    let seen = vec4u(quad * 4u) + vec4u(0u, 1u, 2u, 3u) < visible;
+    let logit = select(vec4f(lowest), biased(load_scores(scores_row + quad), batch, query, quad), seen);
+    let next = max(top, logit);
+    sum = fma(sum, exp(top - next), select(vec4f(0.0), exp(logit - next), seen));
+    top = next;
+  }
+  let row_top = max(max(top.x, top.y), max(top.z, top.w));
+  let part = sum * exp(top - row_top);
+  let merged = merge(vec2f(row_top, (part.x + part.y) + (part.z + part.w)), local);
+  let inverse = 1.0 / merged.y;
+  ${
+    plan.probabilities
+      ? 'let captured = probabilities_at((batch * P.heads + head) * P.length + query, 0u);'
+      : ''
+  }
+  for (var quad = member; quad < key_quads; quad += ${threads}u) {
+    let seen = vec4u(quad * 4u) + vec4u(0u, 1u, 2u, 3u) < visible;
+    let logit = select(vec4f(lowest), biased(load_scores(scores_row + quad), batch, query, quad), seen);
+    let p = select(vec4f(0.0), exp(logit - merged.x) * inverse, seen);
+    // Optional data past the last key is padding: zero, so p stays zero there.
+    let probability = scaled(p, batch, quad);
+    ${plan.probabilities ? 'store_probabilities(captured + quad, probability);' : ''}
+    store_scores(scores_row + quad, gained(probability, batch, quad));
+  }`,
+      threads === 1 ? grid.workgroups : [1, ...fold(rows)],
+    )
+}
+
+/** WGSL: (maximum, sum relative to it) over 64 threads. */
+const mergeOverWorkgroup = `
+var<workgroup> parts: array<vec2f, 64>;
+fn merge(mine: vec2f, local: u32) -> vec2f {
+  parts[local] = mine;
+  workgroupBarrier();
+  for (var half = 32u; half > 0u; half /= 2u) {
+    if (local < half) {
+      let a = parts[local];
+      let b = parts[local + half];
+      let top = max(a.x, b.x);
+      parts[local] = vec2f(top, fma(a.y, exp(a.x - top), b.y * exp(b.x - top)));
+    }
+    workgroupBarrier();
+  }
+  return parts[0];
+}`
+
+/** Dispatch 3: scores · V into the head's columns of y. */
+function weightedValues(plan: AttentionPlan, chunk: Chunk, scores: TensorView, facts: DeviceFacts): Dispatch {
+  const tile = productTile(facts)
+  const headQuads = plan.headSize / 4
+  const shader = new Shader('attention_values', facts)
+    .tensor('scores', scores)
+    .tensor('value', plan.value)
+    .tensor('y', plan.y)
+    .param('first_query', 'u32', chunk.first)
+    .param('queries', 'u32', chunk.queries)
+    .param('head_quads', 'u32', headQuads)
+    .param('key_quads', 'u32', keyQuads(plan))
+  if (tile.subgroups) shader.enable('subgroups')
+  declareSizes(shader, plan)
+  return shader.dispatch(
+    plan.path,
+    [tile.threads, 1, 1],
+    `
+  let batch = workgroup.z / P.heads;
+  let head = workgroup.z % P.heads;
+  let row0 = workgroup.y * ${tile.rows}u;
+  let last_row = P.queries - 1u - row0;
+  let column = head * P.head_quads + min(workgroup.x * ${tile.quads}u + ${tile.column}, P.head_quads - 1u);
+  let value_index = value_at(batch * P.key_batch_rows, column);
+  let value_stride = P.value_stride;
+  let last_key = P.keys - 1u;
+  let y_index = y_at(batch * P.length + P.first_query + row0, column);
+  let y_stride = P.y_stride;
+  ${product(
+    tile,
+    'scores',
+    'P.key_quads',
+    range(tile.loaded)
+      .map(
+        i =>
+          `let a_index${i} = scores_at(workgroup.z * P.queries + row0 + min(${tile.loadedRow(i)}, last_row), 0u);`,
+      )
+      .join('\n  '),
+    // Scores past the last key are zero, but what lies after the last value may be anything.
+    four
+      .map(kk => `let b${kk} = load_value(value_index + min(k * 4u + ${kk}u, last_key) * value_stride);`)
+      .join('\n    '),
+    (kk, j) => `b${kk}[${j}]`,
+  )}
+  ${range(tile.made)
+    .map(
+      r => `store_y(y_index + min(${tile.madeRow(r)}, last_row) * y_stride,
+    vec4f(${four.map(j => `c${r}_${j}`).join(', ')}));`,
+    )
+    .join('\n  ')}`,
+    [Math.ceil(headQuads / tile.quads), Math.ceil(chunk.queries / tile.rows), plan.batch * plan.heads],
+  )
+}

@@ -1,0 +1,293 @@
+/**
+ * From a request to a picture: text → keys and values → the denoising loop → the decoder. The loop is short and yields
+ * after every step (D10): progress, preview and stopping belong to the caller.
+ *
+ * diffusers: pipelines/stable_diffusion/pipeline_stable_diffusion{,_img2img,_inpaint}.py.
+ */
+import { AttuneError, invariant } from '../contract/errors.ts'
+import { checkSize, type ResolvedRequest } from '../contract/request.ts'
+import type { Backend, Program } from '../graph/program.ts'
+import type { Pixels } from '../image/resample.ts'
+import { gaussianSource } from '../random/source.ts'
+import { correctedForStableDiffusion, createScheduler, guidanceRescale, type Scheduler } from '../schedulers/index.ts'
+import { toChannelsFirst, toChannelsLast } from '../tensor/layout.ts'
+import { chunkLength, packChunks, padChunks } from '../text/chunks.ts'
+import { timestepSinusoid } from '../unet/timestep.ts'
+import { latentsToVae } from '../vae/autoencoder-kl.ts'
+import type { DiffusionModel } from './diffusion-model.ts'
+import { findNonFiniteLayer, firstNonFinite, nonFiniteError } from './finite.ts'
+import { previewOf } from './preview.ts'
+import { blendKept, type LatentSize, prepareStart, type StartInputs } from './start.ts'
+
+export interface GenerateInputs extends StartInputs {
+  /** The draws of samplers that add noise: [C, h, w] each, in order; the seed's stream goes on when absent. */
+  readonly stepNoise?: readonly Float32Array[]
+}
+
+/** What is known after a step. */
+export interface DenoiseProgress {
+  /** Finished evaluations of the network, 1 … steps. */
+  readonly step: number
+  readonly steps: number
+  readonly sigma: number
+  readonly milliseconds: number
+  /** The clean picture as far as it can be told, at latent size; for models with preview factors. */
+  readonly preview?: Pixels
+}
+
+export interface GeneratedPicture {
+  readonly picture: Pixels
+  /** Final latents [1, C, h, w]. */
+  readonly latents: { readonly shape: readonly number[]; readonly data: Float32Array }
+  /** Milliseconds by stage. */
+  readonly timings: Readonly<Record<'text' | 'compile' | 'denoise' | 'decode', number>>
+  /** Bytes of activations of the largest program. */
+  readonly activationBytes: number
+}
+
+/**
+ * Draws one picture.
+ * @param signal checked between steps; the engine stays usable after a stop.
+ * @throws AttuneError `bad-argument`, `cancelled` (or the signal's own reason), `non-finite`, and what the backend throws.
+ */
+export async function* generate(
+  model: DiffusionModel,
+  backend: Backend,
+  request: ResolvedRequest,
+  inputs: GenerateInputs = {},
+  signal?: AbortSignal,
+): AsyncGenerator<DenoiseProgress, GeneratedPicture> {
+  checkSize(request.width, request.height, model.sizeFactor)
+  const size: LatentSize = {
+    channels: model.vae.config.latentChannels,
+    height: request.height / model.vae.sizeFactor,
+    width: request.width / model.vae.sizeFactor,
+  }
+  const positions = size.height * size.width
+  const config = correctedForStableDiffusion(model.schedulerConfig, request.sampler)
+  const scheduler = createScheduler(request.sampler, config, request.steps, {
+    strength: inputs.init ? request.strength : undefined,
+  })
+  const noise = noiseOf(request, inputs, size, scheduler)
+  const stop = (): void => throwIfAborted(signal)
+  const timings = { text: 0, compile: 0, denoise: 0, decode: 0 }
+  const programs: Program[] = []
+  let activationBytes = 0
+  const compile = async (graph: Parameters<Backend['compile']>[0]): Promise<Program> => {
+    stop()
+    const started = performance.now()
+    const program = await backend.compile(graph)
+    timings.compile += performance.now() - started
+    activationBytes = Math.max(activationBytes, program.stats.activationBytes)
+    programs.push(program)
+    return program
+  }
+  try {
+    const guided = request.guidanceScale !== 1
+    const batch = guided ? 2 : 1
+    const text = await timed(timings, 'text', () => encodePrompts(model, request, guided))
+
+    const timeProgram = await compile(model.unet.recordTimeProjections(scheduler.timesteps.length))
+    const { finestChannels, flipSinToCos, freqShift } = timeFacts(model)
+    const { timeProjections } = await timeProgram.run({
+      timeSinusoid: timestepSinusoid(scheduler.timesteps, finestChannels, flipSinToCos, freqShift),
+    })
+    const textProgram = await compile(model.unet.recordTextKeyValues(batch, text.tokens))
+    const { textKeyValues } = await textProgram.run({ encoderHiddenStates: text.data })
+    invariant(timeProjections && textKeyValues, 'projections of time and text')
+    const unet = await compile(
+      model.unet.recordDenoise({
+        batch,
+        height: size.height,
+        width: size.width,
+        textTokens: text.tokens,
+        // As diffusers: a latent of odd size is drawn, not refused.
+        unevenSizes: true,
+      }),
+    )
+
+    const start = await prepareStart(model, backend, scheduler, size, inputs, noise.draw, (request.strength ?? 1) >= 1)
+    let latents = start.latents
+    const timeWidth = model.unet.timeProjectionWidth
+    const total = scheduler.timesteps.length - scheduler.startIndex
+    for (let index = scheduler.startIndex; index < scheduler.timesteps.length; index++) {
+      stop()
+      const started = performance.now()
+      const scaled = scheduler.scaleModelInput(latents, index)
+      const values = {
+        sample: networkInput(scaled, start.extraChannels, batch, size),
+        timeProjections: timeProjections.slice(index * timeWidth, (index + 1) * timeWidth),
+        // Given once: a program keeps its inputs.
+        ...(index === scheduler.startIndex && { textKeyValues }),
+      }
+      const { modelOutput } = await unet.run(values)
+      invariant(modelOutput, 'the UNet gives modelOutput')
+      if (firstNonFinite(modelOutput) >= 0) {
+        const layer = await findNonFiniteLayer(unet.graph, backend, { ...values, textKeyValues })
+        throw nonFiniteError(`The network's answer at step ${index - scheduler.startIndex + 1}`, layer, request.precision)
+      }
+      const output = toChannelsFirst(modelOutput, size.channels, positions)
+      const prediction = guided ? guide(output, request) : output
+      const { prevSample, predOriginalSample } = scheduler.step(prediction, index, latents, noise.step)
+      latents = start.blend ? blendKept(prevSample, start.blend, scheduler, index + 1) : prevSample
+      const milliseconds = performance.now() - started
+      timings.denoise += milliseconds
+      yield {
+        step: index - scheduler.startIndex + 1,
+        steps: total,
+        sigma: scheduler.sigmas[index] ?? 0,
+        milliseconds,
+        ...(model.preview && { preview: previewOf(predOriginalSample, size.width, size.height, model.preview) }),
+      }
+    }
+    if (firstNonFinite(latents) >= 0) throw nonFiniteError('The final latents', undefined, request.precision)
+
+    const decoder = await compile(model.vae.recordDecode({ batch: 1, height: size.height, width: size.width }))
+    stop()
+    const picture = await timed(timings, 'decode', async () => {
+      const vaeLatents = toChannelsLast(latentsToVae(latents, model.vae.config), size.channels, positions)
+      const { image } = await decoder.run({ latents: vaeLatents })
+      invariant(image, 'the decoder gives an image')
+      if (firstNonFinite(image) >= 0) {
+        const layer = await findNonFiniteLayer(decoder.graph, backend, { latents: vaeLatents })
+        throw nonFiniteError('The decoded picture', layer, request.precision)
+      }
+      return toPixels(image, request.width, request.height)
+    })
+    return {
+      picture,
+      latents: { shape: [1, size.channels, size.height, size.width], data: latents },
+      timings,
+      activationBytes,
+    }
+  } finally {
+    for (const program of programs) program.dispose()
+  }
+}
+
+/** Prompt and negative prompt as [B, S, E], the unconditional half first, filled up to the same number of chunks. */
+async function encodePrompts(
+  model: DiffusionModel,
+  request: ResolvedRequest,
+  guided: boolean,
+): Promise<{ data: Float32Array; tokens: number }> {
+  const { tokenizer } = model
+  const texts = guided ? [request.negativePrompt, request.prompt] : [request.prompt]
+  const chunks = texts.map(text => packChunks(tokenizer.encodeText(text), tokenizer))
+  const count = Math.max(...chunks.map(list => list.length))
+  const encoder = await model.textEncoder()
+  // People count from 1 (the last layer), diffusers from 0 (layers left out).
+  const { data } = await encoder.encode(
+    chunks.flatMap(list => padChunks(list, count, tokenizer)),
+    { clipSkip: request.clipSkip - 1 },
+  )
+  return { data, tokens: count * chunkLength }
+}
+
+function timeFacts(model: DiffusionModel): { finestChannels: number; flipSinToCos: boolean; freqShift: number } {
+  const { levels, flipSinToCos, freqShift } = model.unet.config
+  return { finestChannels: levels[0]?.channels ?? 0, flipSinToCos, freqShift }
+}
+
+/** [C, h, w] and what an inpainting model sees beside it → [B, h, w, C (+ 1 + C)], the same for both halves. */
+function networkInput(
+  sample: Float32Array,
+  extra: Float32Array | undefined,
+  batch: number,
+  size: LatentSize,
+): Float32Array {
+  const positions = size.height * size.width
+  const planes = new Float32Array(sample.length + (extra?.length ?? 0))
+  planes.set(sample)
+  if (extra) planes.set(extra, sample.length)
+  const one = toChannelsLast(planes, planes.length / positions, positions)
+  if (batch === 1) return one
+  const both = new Float32Array(batch * one.length)
+  for (let b = 0; b < batch; b++) both.set(one, b * one.length)
+  return both
+}
+
+/** Classifier-free guidance (Ho & Salimans 2022): uncond + g · (cond − uncond), then the rescale of Lin et al. */
+function guide(output: Float32Array, request: ResolvedRequest): Float32Array {
+  const half = output.length / 2
+  const uncond = output.subarray(0, half)
+  const cond = output.subarray(half)
+  const guided = new Float32Array(half)
+  for (let i = 0; i < half; i++) {
+    const base = uncond[i] as number
+    guided[i] = base + request.guidanceScale * ((cond[i] as number) - base)
+  }
+  return request.guidanceRescale > 0 ? guidanceRescale(cond, guided, request.guidanceRescale) : guided
+}
+
+interface Noise {
+  readonly draw: (count: number) => Float32Array
+  readonly step: () => Float32Array
+}
+
+/** The seed's stream, or the given draws; wrong numbers of draws are refused before the run. */
+function noiseOf(
+  request: ResolvedRequest,
+  inputs: GenerateInputs,
+  { channels, height, width }: LatentSize,
+  scheduler: Scheduler,
+): Noise {
+  const count = channels * height * width
+  const wrong = (what: string, length: number): AttuneError =>
+    new AttuneError(
+      'bad-argument',
+      `${what} has ${length} numbers; this run needs ${count} (${channels}x${height}x${width}).`,
+      'Make the file for this model and this size.',
+    )
+  if (inputs.initialNoise && inputs.initialNoise.length !== count) {
+    throw wrong('The initial noise', inputs.initialNoise.length)
+  }
+  const given = inputs.stepNoise
+  if (given) {
+    const odd = given.find(each => each.length !== count)
+    if (odd) throw wrong('A draw of the step noise', odd.length)
+    if (given.length < scheduler.drawCount) {
+      throw new AttuneError(
+        'bad-argument',
+        `The step noise holds ${given.length} draws; ${request.sampler} needs ${scheduler.drawCount} for this run.`,
+        'Add draws to the file, or take fewer steps.',
+      )
+    }
+  }
+  const source = gaussianSource(request.rng === 'philox' ? 'cuda' : 'cpu', BigInt(request.seed))
+  let used = 0
+  return {
+    draw: length => source.randn(length),
+    step: () => given?.[used++] ?? source.randn(count),
+  }
+}
+
+/** −1 … 1 [H, W, 3] → bytes, rounded as numpy rounds (half to even). */
+function toPixels(image: Float32Array, width: number, height: number): Pixels {
+  const data = new Uint8Array(image.length)
+  for (let i = 0; i < image.length; i++) {
+    const value = Math.min(Math.max((image[i] as number) / 2 + 0.5, 0), 1) * 255
+    const floor = Math.floor(value)
+    const rest = value - floor
+    data[i] = rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor
+  }
+  return { width, height, channels: 3, data }
+}
+
+async function timed<Key extends string, T>(
+  timings: Record<Key, number>,
+  stage: Key,
+  work: () => Promise<T>,
+): Promise<T> {
+  const started = performance.now()
+  const result = await work()
+  timings[stage] += performance.now() - started
+  return result
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+  if (!signal?.aborted) return
+  throw signal.reason instanceof AttuneError
+    ? signal.reason
+    : new AttuneError('cancelled', 'The run was stopped.', 'Run again to start over.')
+}

@@ -1,0 +1,189 @@
+import { describe, expect, it } from 'vitest'
+import { checkSize, parseRequest, requestLimits, resolveRequest } from '../../model/contract/request.ts'
+import { defaults, fakeEngine, run, temporaryFolder } from './support.ts'
+
+describe('wrong arguments end with exit code 2, say what and why, and start nothing', () => {
+  it.each([
+    [['generate', 'x', '--stpes', '3'], "Unknown option '--stpes'.", 'Did you mean --steps?'],
+    [['genrate', 'x'], "Unknown command 'genrate'.", 'Did you mean generate?'],
+    [['generate'], "Missing required argument 'prompt'.", 'in quotes'],
+    [['generate', 'a', 'red', 'car'], 'Too many arguments', 'in quotes'],
+    [['generate', 'x', '--steps'], "Option '--steps <n>' argument missing.", '--help'],
+    [['generate', 'x', '--steps', '0'], '--steps must be between 1 and 1000, but is 0.', 'Correct'],
+    [['generate', 'x', '--steps', '2.5'], '--steps must be a whole number, but is 2.5.', 'Correct'],
+    [['generate', 'x', '--steps', '0x10'], '--steps must be a number, but is "0x10".', 'Correct'],
+    [['generate', 'x', '--guidance', 'NaN'], '--guidance must be a number, but is "NaN".', 'Correct'],
+    [['generate', 'x', '--guidance', '1e999'], '--guidance must be a number', 'Correct'],
+    [['generate', 'x', '--guidance', '-1'], '--guidance must be between 0 and 100, but is -1.', 'Correct'],
+    [['generate', 'x', '--seed', '1.5'], '--seed must be a whole number', 'Correct'],
+    [
+      ['generate', 'x', '--seed', '18446744073709551616'],
+      '--seed must be a whole number from 0 to 18446744073709551615',
+      'Correct',
+    ],
+    [['generate', 'x', '--width', '7'], '--width must be between 8 and 16384, but is 7.', 'Correct'],
+    [['generate', 'x', '--clip-skip', '0'], '--clip-skip must be between 1 and 12', 'Correct'],
+    [['generate', 'x', '--guidance-rescale', '2'], '--guidance-rescale must be between 0 and 1', 'Correct'],
+    [['generate', 'x', '--sampler', 'magic'], "argument 'magic' is invalid", '--help'],
+    [['generate', 'x', '--backend', 'cuda'], "argument 'cuda' is invalid", '--help'],
+    [['generate', 'x', '--model', ''], '--model is empty.', 'Give a value'],
+    [['generate', 'x', '--mask', 'm.png'], '--mask needs', '--init'],
+    [['generate', 'x', '--strength', '0.5'], '--strength does nothing without --init', '--init'],
+    [['generate', 'x', '--init', 'missing.png'], 'There is no file', 'Check the path'],
+    [['generate', 'x', '--latents', 'missing.npy'], 'there is no file', 'Check the path'],
+    [['generate', 'x', '--model', './missing'], 'There is no model ./missing', 'Check the path'],
+    [['generate', 'x', '--tokenizer', 'missing'], 'is not a folder', 'vocab.json'],
+    [['generate', 'x', '--out', 'x.jpg'], 'is not a .png name', '.png'],
+    [['generate', 'x', '--save-latents', 'x.bin'], '.npy files only', '.npy'],
+    [['generate', 'x', '--out', '/dev/null/x.png'], '/dev/null is a file', 'another place'],
+    [['models'], 'A command is missing.', 'attune help'],
+    [['models', 'inspect', 'missing-folder'], 'There is nothing at', 'Check the path'],
+  ] as const)('%j', async (argv, what, remedy) => {
+    const engine = fakeEngine()
+    const { code, out, err } = await run(argv, { engine })
+    expect(err).toContain(what)
+    expect(err).toContain(remedy)
+    expect(err.startsWith('attune: ')).toBe(true)
+    expect({ code, out, jobs: engine.jobs }).toEqual({ code: 2, out: '', jobs: [] })
+  })
+
+  it.each(['--lora', '--control', '--image-prompt', '--image-encoder', '--maps', '--maps-format', '--words'])(
+    'refuses %s by name until it is there, with a value or without',
+    async option => {
+      for (const argv of [
+        ['generate', 'x', option],
+        ['generate', 'x', option, 'value'],
+      ]) {
+        const { code, err } = await run(argv)
+        expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(`${option} is not there yet`) })
+      }
+    },
+  )
+
+  it('refuses later commands and dialects by name', async () => {
+    expect((await run(['maps', 'x', '--any'])).err).toContain('attune maps is not there yet')
+    expect((await run(['serve'])).code).toBe(2)
+    expect((await run(['generate', 'x', '--dialect', 'compel'])).err).toContain(
+      '--dialect compel is not there yet',
+    )
+    expect((await run(['generate', 'x', '--dialect', 'a1111', '--out', '/proc/none/'])).err).not.toContain(
+      'dialect',
+    )
+  })
+
+  it('speaks JSON when asked, even about arguments', async () => {
+    const { code, err, json } = await run(['generate', 'x', '--json', '--stpes', '1'])
+    expect({ code, err }).toEqual({ code: 2, err: '' })
+    expect(json()).toEqual([
+      {
+        type: 'error',
+        code: 'bad-argument',
+        message: "Unknown option '--stpes'.",
+        remedy: 'Did you mean --steps?',
+      },
+    ])
+  })
+
+  it('shows terminal codes instead of sending them', async () => {
+    const { err } = await run(['generate', 'x', '--model', './\u001b[31mred'])
+    expect(err).toContain('\\u001b[31mred')
+    expect(err).not.toContain('\u001b')
+  })
+})
+
+describe('help and version', () => {
+  it.each([[[]], [['--help']], [['help', 'generate']], [['generate', '--help']], [['--version']]])(
+    '%j',
+    async argv => {
+      const { code, out, err } = await run(argv)
+      expect({ code, err }).toEqual({ code: 0, err: '' })
+      expect(out.length).toBeGreaterThan(4)
+    },
+  )
+
+  it('names every option of the contract', async () => {
+    const { out } = await run(['generate', '--help'])
+    const contract =
+      '--negative --model --tokenizer --steps --guidance --seed --sampler --width --height --precision --dialect --out --latents --step-noise --save-latents --init --strength --mask --lora --control --image-prompt --image-encoder --maps --maps-format --words --json --backend --clip-skip --guidance-rescale --rng --overwrite'
+    for (const option of contract.split(' ')) expect(out).toContain(option)
+  })
+})
+
+describe('values reach the engine as they were typed', () => {
+  it('passes everything on', async () => {
+    const engine = fakeEngine()
+    const words =
+      '--negative blur --model some-id --steps 7 --guidance 1.5 --guidance-rescale 0.7 --seed 18446744073709551615 --rng philox --sampler euler_a --width 32 --height 24 --precision f16 --clip-skip 2 --backend wasm'
+    await run(['generate', 'a car', ...words.split(' ')], { engine, cwd: await temporaryFolder() })
+    expect(engine.jobs).toEqual([
+      {
+        backend: 'wasm',
+        model: 'some-id',
+        request: {
+          prompt: 'a car',
+          negativePrompt: 'blur',
+          steps: 7,
+          guidanceScale: 1.5,
+          guidanceRescale: 0.7,
+          seed: '18446744073709551615',
+          rng: 'philox',
+          sampler: 'euler_a',
+          width: 32,
+          height: 24,
+          precision: 'f16',
+          clipSkip: 2,
+        },
+      },
+    ])
+  })
+
+  it('takes an empty prompt, a prompt like an option, and draws a seed for -1 or none', async () => {
+    const engine = fakeEngine()
+    const cwd = await temporaryFolder()
+    await run(['generate', ''], { engine, cwd })
+    await run(['generate', '--seed', '-1', '--', '--json'], { engine, cwd })
+    const [first, second] = engine.jobs.map(job => job.request)
+    expect(first?.prompt).toBe('')
+    expect(second?.prompt).toBe('--json')
+    for (const request of [first, second]) expect(request?.seed).toMatch(/^\d{1,10}$/)
+    expect(first?.seed).not.toBe(second?.seed)
+    expect(first).not.toHaveProperty('steps')
+  })
+})
+
+const request = (changes: object = {}) => parseRequest({ prompt: 'x', seed: '007', ...changes })
+
+describe('parseRequest and resolveRequest', () => {
+  it('fills defaults, gives seeds one spelling, refuses unknown settings and endless prompts', () => {
+    expect(request()).toEqual({ prompt: 'x', negativePrompt: '', seed: '7', guidanceRescale: 0, rng: 'cpu' })
+    expect(() => request({ stpes: 3 })).toThrow('Unknown setting stpes')
+    expect(() => request({ prompt: 'x'.repeat(requestLimits.promptLength + 1) })).toThrow('at most 200000')
+    expect(() => request({ guidanceScale: NaN })).toThrow('guidanceScale must be a number')
+    expect(() => parseRequest(null)).toThrow('request')
+  })
+
+  it('takes the model’s choices, then the init image’s size', () => {
+    expect(resolveRequest(request(), defaults, 8)).toMatchObject({
+      width: 64,
+      height: 48,
+      steps: 3,
+      sampler: 'ddim',
+    })
+    const fromInit = resolveRequest(request(), defaults, 8, { width: 103, height: 5 })
+    expect(fromInit).toMatchObject({ width: 96, height: 8, strength: 0.8 })
+    expect(resolveRequest(request(), defaults, 8)).not.toHaveProperty('strength')
+  })
+
+  it('names the nearest sizes', () => {
+    expect(() => checkSize(500, 512, 16)).toThrow(
+      'A picture of 500x512 does not fit this model: its width must be a multiple of 16',
+    )
+    try {
+      checkSize(500, 30, 64)
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'bad-argument', remedy: 'Use width 448 or 512 and height 64.' })
+    }
+    expect(() => checkSize(0, 64, 8)).toThrow('whole number')
+    expect(() => checkSize(64, 128, 64)).not.toThrow()
+  })
+})
