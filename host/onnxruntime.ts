@@ -6,12 +6,14 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import type * as onnxruntimeWeb from 'onnxruntime-web'
 import { AttuneError } from '../model/contract/errors.ts'
 
 /** The version whose operators Attune's graphs were checked with. */
 const nativeVersion = '1.30.0'
+
+const ownFolder = dirname(fileURLToPath(import.meta.url))
 
 /** Installs the native build; the variable spares the CUDA libraries that its set-up script would fetch. */
 export const installNativeCommand =
@@ -90,7 +92,7 @@ interface Native {
  * Looks for the real package. Attune's overrides put onnxruntime-web under this name for Transformers.js, so the name
  * of the folder proves nothing: the package.json inside must say onnxruntime-node.
  */
-function findNative(searchFrom = [import.meta.dirname, process.cwd()]): Native | undefined {
+function findNative(searchFrom: readonly string[] = [ownFolder, process.cwd()]): Native | undefined {
   for (const from of searchFrom) {
     const folders = createRequire(join(from, 'from.js')).resolve.paths('onnxruntime-node') ?? []
     for (const folder of folders.map(path => join(path, 'onnxruntime-node'))) {

@@ -95,6 +95,8 @@ async function makeFolder(path: string): Promise<void> {
     // Roots of drives answer EPERM or EISDIR.
     const there = await stat(path).catch(() => undefined)
     if (there?.isDirectory()) return
+    // Not EEXIST, which would read as "the name of the file is taken".
+    if (there) throw Object.assign(new Error(`${path} is not a folder`), { code: 'ENOTDIR', cause: error })
     const parent = dirname(path)
     if (code !== 'ENOENT' || parent === path || (await exists(parent))) throw error
     await makeFolder(parent)

@@ -3,7 +3,6 @@
  * is only slower: Attune draws without a GPU and without the optional packages.
  */
 import { access, readFile } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { arch, cpus, freemem, platform, release, totalmem } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { findBrowser, osRelease, vulkanDriverCommand } from '../system.mjs'
@@ -101,7 +100,8 @@ async function lookAtPackages(): Promise<Finding> {
 async function lookAtAdapter(): Promise<Finding> {
   const command = await vulkanDriverCommand()
   const remedy = command ? `Run: ${command}` : "Update the graphics driver from its maker's site."
-  const adapter = await requestAdapter().catch(() => undefined)
+  const { openNodeAdapter } = await import('../../host/webgpu.ts')
+  const adapter = await openNodeAdapter().catch(() => undefined)
   if (!adapter) {
     const detail = 'no adapter: pictures are computed on the processor'
     return { name: 'webgpu', state: 'advice', detail, remedy }
@@ -130,15 +130,6 @@ async function lookAtAdapter(): Promise<Finding> {
   return { name: 'webgpu', state: 'ok', detail, facts }
 }
 
-/** Dawn's instance must outlive everything made from it, or the process crashes when it is collected. */
-async function requestAdapter(): Promise<GPUAdapter | null> {
-  const { create, globals } = await import('webgpu')
-  Object.assign(globalThis, globals)
-  const gpu = create([])
-  Object.assign(globalThis, { attuneDoctorGpu: gpu })
-  return gpu.requestAdapter({ powerPreference: 'high-performance' })
-}
-
 async function lookAtBrowser(): Promise<Finding> {
   const browser = await findBrowser()
   if (browser) return { name: 'browser', state: 'ok', detail: browser }
@@ -154,23 +145,20 @@ async function lookAtBrowser(): Promise<Finding> {
   }
 }
 
+/** Loaded, not only found: a package for another system would be found too. */
 async function lookAtNativeRuntime(): Promise<Finding> {
   const name = 'onnxruntime-node'
-  const require = createRequire(import.meta.url)
-  const { version } = (() => {
-    try {
-      return require(`${name}/package.json`) as { version: string }
-    } catch {
-      return { version: undefined }
+  const { installNativeCommand, openNodeOnnxRuntime } = await import('../../host/onnxruntime.ts')
+  try {
+    const { threads } = await openNodeOnnxRuntime('cpu')
+    return { name, state: 'ok', detail: `works, ${threads} threads (--backend cpu)` }
+  } catch {
+    return {
+      name,
+      state: 'advice',
+      detail:
+        'not installed; with it, large models run several times faster on a machine without a GPU (288 MB)',
+      remedy: `Run: ${installNativeCommand}`,
     }
-  })()
-  if (version) return { name, state: 'ok', detail: `${version} (--backend cpu)` }
-  return {
-    name,
-    state: 'advice',
-    detail:
-      'not installed; with it, large models run several times faster on a machine without a GPU (288 MB)',
-    // Without the setting its installer fetches CUDA libraries from outside the registry.
-    remedy: 'Run: npm install --no-save --onnxruntime-node-install=skip onnxruntime-node@1.30.0',
   }
 }

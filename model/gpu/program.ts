@@ -32,6 +32,13 @@ interface Step {
   readonly workgroups: readonly [number, number, number]
 }
 
+/** Time of one run spent in one class of kernels. */
+export interface KernelCost {
+  readonly kernel: string
+  readonly dispatches: number
+  readonly milliseconds: number
+}
+
 interface Readback {
   readonly name: string
   readonly tensor: Tensor
@@ -230,6 +237,37 @@ export class GpuProgram implements Program {
       gpu.check()
       return result
     })
+  }
+
+  /**
+   * Cost by kernel: the steps of each class alone, `repeats` times in one submit. For benchmarks; outputs are garbage.
+   * @param clock milliseconds: wall time, or processor time where the adapter is the processor and the machine busy.
+   */
+  async profile(repeats: number, clock: () => number): Promise<KernelCost[]> {
+    const classes = new Map<string, Step[]>()
+    for (const step of this.#steps) classes.set(step.kernel, [...(classes.get(step.kernel) ?? []), step])
+    const costs: KernelCost[] = []
+    for (const [kernel, steps] of classes) {
+      let started = 0
+      // The first round warms caches and compiles what was not yet compiled.
+      for (const rounds of [1, repeats]) {
+        started = clock()
+        const encoder = this.#gpu.device.createCommandEncoder()
+        const pass = encoder.beginComputePass()
+        for (let round = 0; round < rounds; round++) {
+          for (const { pipeline, group, workgroups } of steps) {
+            pass.setPipeline(pipeline)
+            pass.setBindGroup(0, group)
+            pass.dispatchWorkgroups(workgroups[0], workgroups[1], workgroups[2])
+          }
+        }
+        pass.end()
+        this.#gpu.device.queue.submit([encoder.finish()])
+        await this.#gpu.device.queue.onSubmittedWorkDone()
+      }
+      costs.push({ kernel, dispatches: steps.length, milliseconds: (clock() - started) / repeats })
+    }
+    return costs.toSorted((a, b) => b.milliseconds - a.milliseconds)
   }
 
   dispose(): void {

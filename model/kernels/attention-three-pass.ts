@@ -34,11 +34,16 @@ interface Chunk {
   readonly queries: number
 }
 
-export function lowerThreePassAttention(plan: AttentionPlan, context: LoweringContext): Dispatch[] {
+/** @param budget bytes of scratch for scores; tests make it small. */
+export function lowerThreePassAttention(
+  plan: AttentionPlan,
+  context: LoweringContext,
+  budget: number = scoreBytes,
+): Dispatch[] {
   const { facts } = context
   const tile = productTile(facts)
   const bytesAQuery = plan.batch * plan.heads * keyQuads(plan) * 16
-  const fitting = Math.floor(scoreBytes / bytesAQuery / tile.rows) * tile.rows
+  const fitting = Math.floor(budget / bytesAQuery / tile.rows) * tile.rows
   const step = Math.min(plan.length, Math.max(fitting, tile.rows))
   const scores = context.scratch(`${plan.path}.scores`, plan.batch * plan.heads * step, plan.keys)
   const dispatches: Dispatch[] = []

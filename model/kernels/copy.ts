@@ -17,18 +17,19 @@ import { flatGrid } from './flat.ts'
 import type { DeviceFacts, Dispatch, Lowering, TensorView } from './lowering.ts'
 import { Shader } from './shader.ts'
 
-/** Copies every part of a concatenation into its place in y. */
+/** Copies the parts of a concatenation that their makers have not written into their place in y already. */
 export const lowerConcat: Lowering<ConcatOp> = (op, context) => {
   const y = context.view(op.outputs.y)
   // By number: part10 follows part9.
   const parts: Tensor[] = []
   for (let part = 0; op.inputs[`part${part}`]; part++) parts.push(op.inputs[`part${part}`] as Tensor)
   let start = 0
-  return parts.map((part, number) => {
+  return parts.flatMap((part, number) => {
     const x = context.view(part)
-    const dispatch = copyColumns(`${op.path}.${number}`, context.facts, x, 0, y, start, x.columns)
+    const to = start
     start += x.columns
-    return dispatch
+    if (x.buffer === y.buffer && x.offset === y.offset + to) return []
+    return [copyColumns(`${op.path}.${number}`, context.facts, x, 0, y, to, x.columns)]
   })
 }
 

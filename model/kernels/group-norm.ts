@@ -8,7 +8,8 @@
  * Layout: rows are positions, moved as vec4s along C. A group whose channels are not a multiple of 4 starts or ends
  * inside a vec4; the channels of its neighbours are masked out.
  *
- * Work split, two dispatches:
+ * Work split, two dispatches (one where a group is small and made of whole vec4s: the thread or workgroup that found
+ * the statistics of a (batch, group) applies them as well):
  *   1. statistics: the positions of a (batch, group) are cut into chunks; each chunk writes (mean, M2, count), M2
  *      being the sum of squared deviations from that mean. On a software adapter one thread owns a chunk and there is
  *      no barrier; elsewhere a workgroup of 64 threads shares it (256 bytes of workgroup memory).
@@ -28,7 +29,93 @@ import type { Lowering } from './lowering.ts'
 import { reduction } from './reduction.ts'
 import { activationFunctions, Shader } from './shader.ts'
 
+/** Elements of a group up to which one dispatch serves; more would leave cores idle, above all on a GPU. */
+const smallGroup = { software: 16384, hardware: 2048 } as const
+
 export const lowerGroupNorm: Lowering<GroupNormOp> = (op, context) => {
+  const { facts } = context
+  const x = context.view(op.inputs.x)
+  const batch = op.inputs.x.shape[0] ?? 1
+  const groupChannels = lastAxis(op.inputs.x.shape) / op.groups
+  const elements = (x.rows / batch) * groupChannels
+  const small = elements <= (facts.software ? smallGroup.software : smallGroup.hardware)
+  return small && groupChannels % 4 === 0 ? oneDispatch(op, context) : twoDispatches(op, context)
+}
+
+/** Statistics and application by the same thread (software) or workgroup; groups of whole vec4s only. */
+const oneDispatch: Lowering<GroupNormOp> = (op, context) => {
+  const { facts } = context
+  const x = context.view(op.inputs.x)
+  const batch = op.inputs.x.shape[0] ?? 1
+  const channels = lastAxis(op.inputs.x.shape)
+  const threads = facts.software ? 1 : 64
+  const grid = flatGrid(batch * op.groups, 8)
+  return [
+    new Shader('group_norm', facts)
+      .tensor('x', x)
+      .tensor('y', context.view(op.outputs.y))
+      .weights('weight', context.vector([{ weight: op.weight, length: channels }]), 'vec4f')
+      .weights('bias', context.vector([{ weight: op.bias, length: channels }]), 'vec4f')
+      .param('threads', 'u32', batch * op.groups)
+      .param('groups', 'u32', op.groups)
+      .param('group_quads', 'u32', channels / op.groups / 4)
+      .param('positions', 'u32', x.rows / batch)
+      .param('eps', 'f32', op.eps)
+      .declare(reduction(threads))
+      .declare(op.activation === 'none' ? '' : activationFunctions)
+      .dispatch(
+        op.path,
+        facts.software ? grid.workgroupSize : [threads, 1, 1],
+        `
+  ${
+    facts.software
+      ? `${grid.index}
+  if (index >= P.threads) { return; }
+  let group = index % P.groups;
+  let batch = index / P.groups;
+  let member = 0u;`
+      : `let group = workgroup.x;
+  let batch = workgroup.y;
+  let member = local;`
+  }
+  let first = group * P.group_quads;
+  let last = first + P.group_quads;
+  let positions = P.positions;
+  let x_index = x_at(batch * positions, 0u);
+  let x_stride = P.x_stride;
+  let y_index = y_at(batch * positions, 0u);
+  let y_stride = P.y_stride;
+  var near = vec4f(0.0);
+  for (var quad = first; quad < last; quad++) { near += load_x(x_index + quad); }
+  let shift = (near.x + near.y + near.z + near.w) / f32(4u * P.group_quads);
+  var sum = vec4f(0.0);
+  var squares = vec4f(0.0);
+  for (var position = member; position < positions; position += ${threads}u) {
+    for (var quad = first; quad < last; quad++) {
+      let difference = load_x(x_index + position * x_stride + quad) - shift;
+      sum += difference;
+      squares = fma(difference, difference, squares);
+    }
+  }
+  let count = f32(4u * P.group_quads * positions);
+  let mean_difference = total(sum.x + sum.y + sum.z + sum.w, local) / count;
+  let square = total(squares.x + squares.y + squares.z + squares.w, local) / count;
+  let mean = shift + mean_difference;
+  let scale = 1.0 / sqrt(max(fma(-mean_difference, mean_difference, square), 0.0) + P.eps);
+  for (var quad = first; quad < last; quad++) {
+    let weight = load_weight(quad) * scale;
+    let bias = load_bias(quad);
+    for (var position = member; position < positions; position += ${threads}u) {
+      let value = fma(load_x(x_index + position * x_stride + quad) - mean, weight, bias);
+      store_y(y_index + position * y_stride + quad, ${op.activation === 'none' ? 'value' : `${op.activation}(value)`});
+    }
+  }`,
+        facts.software ? grid.workgroups : [op.groups, batch, 1],
+      ),
+  ]
+}
+
+const twoDispatches: Lowering<GroupNormOp> = (op, context) => {
   const { facts } = context
   const x = context.view(op.inputs.x)
   const y = context.view(op.outputs.y)

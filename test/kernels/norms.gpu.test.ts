@@ -69,7 +69,15 @@ describe('groupNorm', () => {
     'one group': { shape: [1, 8, 8, 5], groups: 1 },
     'many positions, several chunks': { shape: [1, 100, 110, 8], groups: 2 },
     'mean 1000': { shape: [1, 33, 31, 20], groups: 2, mean: 1000, tolerance: normLargeMeanF32 },
+    'whole vec4s, large': { shape: [2, 65, 67, 8], groups: 2, activation: 'silu' },
+    'mean 1000, small groups of whole vec4s': {
+      shape: [2, 9, 13, 24],
+      groups: 3,
+      mean: 1000,
+      tolerance: normLargeMeanF32,
+    },
     'on hardware': { shape: [2, 5, 7, 32], groups: 4, activation: 'silu', facts: hardware },
+    'on hardware, large': { shape: [2, 35, 37, 16], groups: 4, activation: 'silu', facts: hardware },
     'on hardware, 10 channels': { shape: [1, 37, 31, 20], groups: 2, facts: hardware },
     'on hardware, mean 1000': {
       shape: [1, 33, 35, 20],
@@ -84,7 +92,7 @@ describe('groupNorm', () => {
     await checkGroupNorm(given)
   })
 
-  test('a constant picture becomes the bias', async () => {
+  test.each([2, 8])('a constant picture becomes the bias, %i groups', async groups => {
     const x = tensor([1, 5, 5, 8])
     const y = tensor([1, 5, 5, 8])
     const bias = noise(8, 3)
@@ -95,7 +103,7 @@ describe('groupNorm', () => {
       outputs: { y },
       weight: weightOf('norm.weight', noise(8, 2)),
       bias: weightOf('norm.bias', bias),
-      groups: 2,
+      groups,
       eps: 1e-5,
       activation: 'none',
     }

@@ -52,8 +52,9 @@ export interface KernelResult {
   output(tensor: Tensor): Float32Array
 }
 
+/** Of a software adapter; the subgroup size is the real adapter's, 0 where it is not fixed and small. */
 const softwareFacts: DeviceFacts = {
-  subgroupSize: 8,
+  subgroupSize: 0,
   activationType: 'f32',
   matrixType: 'f32',
   software: true,
@@ -195,7 +196,9 @@ export async function runKernel<Operation extends { readonly inputs: object; rea
   run: KernelRun,
 ): Promise<KernelResult> {
   const device = await openDevice()
-  const facts = { ...softwareFacts, ...run.facts }
+  const { subgroupMinSize: least, subgroupMaxSize: most } = device.adapterInfo
+  const subgroups = device.features.has('subgroups') && least === most && most <= 16
+  const facts = { ...softwareFacts, subgroupSize: subgroups ? most : 0, ...run.facts }
   const memories = new Map<string, Memory>()
   const views = new Map<Tensor, { view: TensorView; memory: Memory }>()
   const memoryFor = (name: string, kind: BufferRef['kind'], type: 'f32' | 'f16'): Memory => {

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { samplers } from '../../model/contract/request.ts'
 import {
+  commandLine,
   finalLatents,
   forwardArray,
   latentsAfter,
@@ -70,6 +71,18 @@ describe('parity fixtures', () => {
       expect(arrays.get('text.ids')?.data.length).toBe(2 * 77)
       expect(toChannelsFirst(nhwc(shape), toChannelsLast(shape, data))).toEqual(data)
     }
+  })
+
+  it('can be said on the command line', () => {
+    const files = { model: 'M', out: 'o.png', saveLatents: 'o.npy' }
+    const said = parityCases().filter(each => commandLine(each, files))
+    expect(said.filter(each => each.task === 'txt2img')).toHaveLength(
+      parityCases().filter(each => each.task === 'txt2img').length,
+    )
+    expect(new Set(said.map(each => each.task))).toEqual(new Set(['txt2img', 'img2img', 'inpaint']))
+    const words = commandLine(parityCases('sd1').find(each => each.id === 'sd1-euler_a') as never, files)
+    expect(words).toContain('--step-noise')
+    expect(words?.[0]).toBe('a red car under a blue sky')
   })
 
   it('record the steps before the last', () => {

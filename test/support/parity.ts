@@ -93,6 +93,43 @@ export function parityPath(file: string): string {
   return join(parityFolder, file)
 }
 
+/**
+ * The words of `attune generate` for a case, or undefined where the command line cannot say it: the recorded draws of
+ * the VAE posterior have no option (the cases with a seed cover sampling it).
+ */
+export function commandLine(
+  theCase: ParityCase,
+  files: { readonly model: string; readonly out: string; readonly saveLatents: string },
+): string[] | undefined {
+  if (theCase.seed === undefined && theCase.task !== 'txt2img') return undefined
+  const words = [theCase.prompt]
+  const option = (name: string, value: string | number | undefined) => {
+    if (value !== undefined) words.push(name, String(value))
+  }
+  const file = (name: string, value: string | undefined) => {
+    if (value !== undefined) words.push(name, parityPath(value))
+  }
+  option('--model', files.model)
+  option('--negative', theCase.negative === '' ? undefined : theCase.negative)
+  option('--sampler', theCase.sampler)
+  option('--steps', theCase.steps)
+  option('--guidance', theCase.guidance)
+  option('--guidance-rescale', theCase.guidanceRescale === 0 ? undefined : theCase.guidanceRescale)
+  option('--clip-skip', theCase.clipSkip)
+  option('--width', theCase.width)
+  option('--height', theCase.height)
+  option('--seed', theCase.seed)
+  file('--latents', theCase.files.initialNoise)
+  file('--step-noise', theCase.files.stepNoise)
+  file('--init', theCase.files.init)
+  option('--strength', theCase.strength)
+  file('--mask', theCase.files.mask)
+  option('--precision', 'f32')
+  option('--out', files.out)
+  option('--save-latents', files.saveLatents)
+  return words
+}
+
 /** An array of a case: `loadNpy(theCase.files.initialNoise)`. */
 export function loadNpy(file: string): { shape: Shape; data: Float32Array } {
   const bytes = readFileSync(parityPath(file))
