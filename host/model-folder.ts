@@ -34,7 +34,11 @@ export async function openModelFolder(path: string): Promise<ModelFolder> {
       if (!file) return undefined
       const { size } = await stat(file)
       if (size > textLimit) {
-        throw new AttuneError('bad-file', `${file} is ${size} bytes: too large for a text.`, 'Download it again.')
+        throw new AttuneError(
+          'bad-file',
+          `${file} is ${size} bytes: too large for a text.`,
+          'Download it again.',
+        )
       }
       return readFile(file, 'utf8')
     },

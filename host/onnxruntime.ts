@@ -107,7 +107,8 @@ function nativeAt(folder: string): Native | undefined {
   try {
     const file = join(folder, 'package.json')
     const { name, version, main } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>
-    if (name !== 'onnxruntime-node' || typeof version !== 'string' || typeof main !== 'string') return undefined
+    if (name !== 'onnxruntime-node' || typeof version !== 'string' || typeof main !== 'string')
+      return undefined
     return { folder: dirname(file), version, entry: join(folder, main) }
   } catch {
     // No such package here: the next folder may have it.

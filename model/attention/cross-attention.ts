@@ -75,7 +75,9 @@ export async function crossAttention(
   const { backend, numHeads = 1 } = options
   for (const [role, array] of Object.entries({ query, key, value })) {
     if (array.shape.length !== 3 || elementCount(array.shape) !== array.data.length) {
-      throw misfit(`${role} has ${array.data.length} numbers for the shape ${formatShape(array.shape)}; it must be [B, length, E]`)
+      throw misfit(
+        `${role} has ${array.data.length} numbers for the shape ${formatShape(array.shape)}; it must be [B, length, E]`,
+      )
     }
   }
   const [batch = 0, length = 0, width = 0] = query.shape
@@ -126,21 +128,15 @@ export async function crossAttention(
 }
 
 /** All masks and the bias as one bias, at the smallest shape that holds them. */
-function joinMasks(options: CrossAttentionOptions, [batch, length, keys]: readonly [number, number, number]): HostArray | undefined {
+function joinMasks(
+  options: CrossAttentionOptions,
+  [batch, length, keys]: readonly [number, number, number],
+): HostArray | undefined {
   const { keyPaddingMask: padding, attentionMask: mask, logitBias, causal } = options
   if (!padding && !mask && !logitBias) return undefined
-  const check = (role: string, given: { data: ArrayLike<number>; shape: Shape } | undefined, full: Shape): void => {
-    if (!given) return
-    const ok =
-      given.shape.length === full.length &&
-      given.shape.at(-1) === full.at(-1) &&
-      given.shape.every((size, axis) => size === 1 || size === full[axis]) &&
-      given.data.length === elementCount(given.shape)
-    if (!ok) throw misfit(`${role} ${formatShape(given.shape)} does not fit ${formatShape(full)}`)
-  }
-  check('keyPaddingMask', padding, [batch, keys])
-  check('attentionMask', mask, [batch, length, keys])
-  check('logitBias', logitBias, [batch, length, keys])
+  checkShape('keyPaddingMask', padding, [batch, keys])
+  checkShape('attentionMask', mask, [batch, length, keys])
+  checkShape('logitBias', logitBias, [batch, length, keys])
   const rows = Math.max(mask?.shape[1] ?? 1, logitBias?.shape[1] ?? 1)
   const batches = Math.max(padding?.shape[0] ?? 1, mask?.shape[0] ?? 1, logitBias?.shape[0] ?? 1)
   const data = new Float32Array(batches * rows * keys)
@@ -169,11 +165,34 @@ function joinMasks(options: CrossAttentionOptions, [batch, length, keys]: readon
   return { data, shape: [batches, rows, keys] }
 }
 
-function vectorOf(role: string, given: HostArray | undefined, batch: number, keys: number): HostArray | undefined {
+/** Refuses a mask or bias that does not fit; axes of size 1 are repeated, but for the last. */
+function checkShape(
+  role: string,
+  given: { data: ArrayLike<number>; shape: Shape } | undefined,
+  full: Shape,
+): void {
+  if (!given) return
+  const ok =
+    given.shape.length === full.length &&
+    given.shape.at(-1) === full.at(-1) &&
+    given.shape.every((size, axis) => size === 1 || size === full[axis]) &&
+    given.data.length === elementCount(given.shape)
+  if (!ok) throw misfit(`${role} ${formatShape(given.shape)} does not fit ${formatShape(full)}`)
+}
+
+function vectorOf(
+  role: string,
+  given: HostArray | undefined,
+  batch: number,
+  keys: number,
+): HostArray | undefined {
   if (!given) return undefined
   const [rows, columns] = given.shape
   const ok =
-    given.shape.length === 2 && (rows === 1 || rows === batch) && columns === keys && given.data.length === rows * keys
+    given.shape.length === 2 &&
+    (rows === 1 || rows === batch) &&
+    columns === keys &&
+    given.data.length === rows * keys
   if (!ok) throw misfit(`${role} ${formatShape(given.shape)} does not fit [${batch}, ${keys}]`)
   return given
 }

@@ -15,8 +15,7 @@ export function emitAttention(context: EmitContext, op: AttentionOp): void {
   const { y, probabilities } = op.outputs
   const [batch = 0, length = 0, width = 0] = query.shape
   const [, keyLength = 0] = key.shape
-  const perToken = (factor: Tensor): OnnxValue =>
-    values.last(factor, [factor.shape[0] ?? 1, keyLength, 1])
+  const perToken = (factor: Tensor): OnnxValue => values.last(factor, [factor.shape[0] ?? 1, keyLength, 1])
   const weighted = (x: OnnxValue, factor: Tensor | undefined): OnnxValue =>
     factor ? graph.op('Mul', [x, perToken(factor)]) : x
   let v = weighted(values.last(value), valueGain)
@@ -128,7 +127,8 @@ function logitBias(context: EmitContext, op: AttentionOp): OnnxValue | undefined
   }
   if (!op.causal) return bias
   const mask = new Float32Array(length * keyLength)
-  for (let l = 0; l < length; l++) mask.fill(hidden, l * keyLength + Math.min(l + 1, keyLength), (l + 1) * keyLength)
+  for (let l = 0; l < length; l++)
+    mask.fill(hidden, l * keyLength + Math.min(l + 1, keyLength), (l + 1) * keyLength)
   const causal = graph.floats([1, 1, length, keyLength], mask)
   return bias ? graph.op('Add', [bias, causal]) : causal
 }

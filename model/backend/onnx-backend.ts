@@ -12,6 +12,7 @@ import { type Graph, inputsOf, outputsOf } from '../graph/ops.ts'
 import type { Backend, Program, ProgramStats } from '../graph/program.ts'
 import { type HostTensor, type OnnxRuntime, OnnxSession } from '../onnx/session.ts'
 import { elementCount, formatShape } from '../tensor/shape.ts'
+import type { EmitOptions } from './onnx-context.ts'
 import { emitOnnx, inputName, outputName } from './onnx-emitter.ts'
 
 export interface OnnxBackendOptions {
@@ -23,23 +24,30 @@ export interface OnnxBackendOptions {
    * isolation for more than one.
    */
   readonly threads: number
+  /** See `EmitOptions`. */
+  readonly attentionBytes?: number
 }
 
 export class OnnxBackend implements Backend {
   readonly name: 'wasm' | 'cpu'
   readonly #ort: OnnxRuntime
   readonly #threads: number
+  readonly #emitOptions: Partial<EmitOptions>
   readonly #programs = new Set<OnnxProgram>()
 
-  private constructor({ kind, ort, threads }: OnnxBackendOptions) {
+  private constructor({ kind, ort, threads, attentionBytes }: OnnxBackendOptions) {
     this.name = kind
     this.#ort = ort
     this.#threads = threads
+    this.#emitOptions = attentionBytes === undefined ? {} : { attentionBytes }
   }
 
   /** Open it before any other session of the process runs: that one would decide over the threads. */
   static open(options: OnnxBackendOptions): OnnxBackend {
-    invariant(Number.isInteger(options.threads) && options.threads >= 1, 'onnxruntime needs at least one thread')
+    invariant(
+      Number.isInteger(options.threads) && options.threads >= 1,
+      'onnxruntime needs at least one thread',
+    )
     // Sessions of others, such as the text encoder's, keep to what is set here.
     if (options.kind === 'wasm') options.ort.env.wasm.numThreads ??= options.threads
     return new OnnxBackend(options)
@@ -60,7 +68,7 @@ export class OnnxBackend implements Backend {
   /** @throws AttuneError `bad-file` from the weights, `out-of-memory`, `internal` */
   async compile(graph: Graph): Promise<OnnxProgram> {
     const started = performance.now()
-    const { model, weights, operators } = emitOnnx(fuse(graph))
+    const { model, weights, operators } = emitOnnx(fuse(graph), this.#emitOptions)
     const session = await OnnxSession.create({
       name: graph.name,
       model,

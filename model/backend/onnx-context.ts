@@ -112,10 +112,5 @@ export function emitSlice(
   start: number,
   end: number,
 ): OnnxValue {
-  return graph.op('Slice', [
-    x,
-    graph.integers([start]),
-    graph.integers([end]),
-    graph.integers([axis]),
-  ])
+  return graph.op('Slice', [x, graph.integers([start]), graph.integers([end]), graph.integers([axis])])
 }

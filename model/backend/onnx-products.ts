@@ -32,10 +32,17 @@ export function emitLinear(context: EmitContext, op: LinearOp): void {
     parts = op.weights.map((weight, index) => {
       const size = weight.shape[0] ?? 0
       const value = product(weight, op.biases[index] ?? null, 0, size)
-      return { size, value: op.activation === 'geglu' ? value : emitActivation(context, value, op.activation) }
+      return {
+        size,
+        value: op.activation === 'geglu' ? value : emitActivation(context, value, op.activation),
+      }
     })
     if (op.activation === 'geglu') {
-      const joined = graph.op('Concat', parts.map(part => part.value), { axis: 1 })
+      const joined = graph.op(
+        'Concat',
+        parts.map(part => part.value),
+        { axis: 1 },
+      )
       parts = [{ size: columns / 2, value: emitSplitGeglu(context, joined, 1, columns) }]
     }
   }
@@ -46,7 +53,11 @@ export function emitLinear(context: EmitContext, op: LinearOp): void {
   const joined =
     parts.length === 1
       ? (parts[0] as { value: OnnxValue }).value
-      : graph.op('Concat', parts.map(part => part.value), { axis: 1 })
+      : graph.op(
+          'Concat',
+          parts.map(part => part.value),
+          { axis: 1 },
+        )
   // An image's residual lies channels-first, and convolutions follow: turn the product, not the residual twice.
   if (y.shape.length === 4 && values.layoutOf([residual]) === 'first') {
     const product = { ...y, id: -1 - y.id }

@@ -107,7 +107,7 @@ export class ValueTable {
 
   /**
    * The layout in which an element-wise operation on `tensors` costs least: the one that more of them have already.
-   * Images stay channels-first in doubt, because convolutions follow.
+   * Images are taken channels-first unless none is, because convolutions follow.
    */
   layoutOf(tensors: readonly Tensor[]): Layout {
     let balance = 0
@@ -116,8 +116,9 @@ export class ValueTable {
       const inLast = stored.last.size > 0 || stored.parts.length > 0
       if (inLast !== stored.first.size > 0) balance += inLast ? 1 : -1
     }
-    if (balance !== 0 && Math.abs(balance) === tensors.length) return balance > 0 ? 'last' : 'first'
-    return tensors[0]?.shape.length === 4 ? 'first' : balance < 0 ? 'first' : 'last'
+    const agreed = Math.abs(balance) === tensors.length
+    if (!agreed && tensors[0]?.shape.length === 4) return 'first'
+    return balance < 0 ? 'first' : 'last'
   }
 
   /** The value in the given layout, under its own shape. */

@@ -64,7 +64,11 @@ export class GpuDevice {
         'Update the graphics driver, or run with --backend wasm.',
       )
     }
-    const description = [adapter.info.vendor, adapter.info.architecture, adapter.info.description || adapter.info.device]
+    const description = [
+      adapter.info.vendor,
+      adapter.info.architecture,
+      adapter.info.description || adapter.info.device,
+    ]
       .filter(Boolean)
       .join(' ')
     return new GpuDevice(device, { ...factsOf(adapter, device, options), ...options.facts }, description)
@@ -115,7 +119,11 @@ function gpuError(error: GPUError, what: string): AttuneError {
       'Choose a smaller picture, or close other programs that use the GPU.',
     )
   }
-  return new AttuneError('gpu', `The GPU refused an operation (${what}): ${error.message}`, 'This is a fault in Attune: please report it with the message.')
+  return new AttuneError(
+    'gpu',
+    `The GPU refused an operation (${what}): ${error.message}`,
+    'This is a fault in Attune: please report it with the message.',
+  )
 }
 
 function factsOf(adapter: GPUAdapter, device: GPUDevice, options: GpuDeviceOptions): DeviceFacts {
@@ -123,7 +131,8 @@ function factsOf(adapter: GPUAdapter, device: GPUDevice, options: GpuDeviceOptio
   const words = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`.toLowerCase()
   const software = info.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader|software/.test(words)
   const swiftshader = words.includes('swiftshader')
-  const fixed = info.subgroupMinSize === info.subgroupMaxSize && info.subgroupMinSize <= 16 && info.subgroupMinSize >= 4
+  const fixed =
+    info.subgroupMinSize === info.subgroupMaxSize && info.subgroupMinSize <= 16 && info.subgroupMinSize >= 4
   const half = options.precision === 'f16'
   return {
     subgroupSize: software && fixed && device.features.has('subgroups') ? info.subgroupMinSize : 0,

@@ -38,11 +38,13 @@ export class PipelineCache {
       label: kernel,
       entries: [
         { binding: 0, visibility: GPUShaderStage.COMPUTE, buffer: { type: 'uniform' } },
-        ...bindings.map(({ writable }, index): GPUBindGroupLayoutEntry => ({
-          binding: index + 1,
-          visibility: GPUShaderStage.COMPUTE,
-          buffer: { type: writable ? 'storage' : 'read-only-storage' },
-        })),
+        ...bindings.map(
+          ({ writable }, index): GPUBindGroupLayoutEntry => ({
+            binding: index + 1,
+            visibility: GPUShaderStage.COMPUTE,
+            buffer: { type: writable ? 'storage' : 'read-only-storage' },
+          }),
+        ),
       ],
     })
     try {
@@ -56,7 +58,9 @@ export class PipelineCache {
       const lines = code.split('\n')
       const quoted = messages
         .filter(message => message.type === 'error')
-        .map(message => `  line ${message.lineNum}: ${message.message}\n    ${lines[message.lineNum - 1] ?? ''}`)
+        .map(
+          message => `  line ${message.lineNum}: ${message.message}\n    ${lines[message.lineNum - 1] ?? ''}`,
+        )
         .join('\n')
       throw new AttuneError(
         'gpu',

@@ -168,10 +168,19 @@ export class GpuProgram implements Program {
               binding: 0,
               resource: { buffer: uniform, offset: index * uniformStride, size: dispatch.params.byteLength },
             },
-            ...dispatch.bindings.map(({ buffer }, slot) => ({ binding: slot + 1, resource: resolve(buffer) })),
+            ...dispatch.bindings.map(({ buffer }, slot) => ({
+              binding: slot + 1,
+              resource: resolve(buffer),
+            })),
           ],
         })
-        return { label: dispatch.label, kernel: dispatch.kernel, pipeline, group, workgroups: dispatch.workgroups }
+        return {
+          label: dispatch.label,
+          kernel: dispatch.kernel,
+          pipeline,
+          group,
+          workgroups: dispatch.workgroups,
+        }
       })
       const readbacks = [...graph.outputs].map(([name, tensor]): Readback => {
         const view = viewOf(tensor, layout, refOf, gpu)
@@ -188,7 +197,12 @@ export class GpuProgram implements Program {
         weightBytes: weights.byteLength,
         compileMilliseconds: performance.now() - started,
       }
-      const buffers = [...chunks, ...inputBuffers.values(), uniform, ...readbacks.map(({ staging }) => staging)]
+      const buffers = [
+        ...chunks,
+        ...inputBuffers.values(),
+        uniform,
+        ...readbacks.map(({ staging }) => staging),
+      ]
       return new GpuProgram({ graph: recorded, stats, gpu, steps, inputs, readbacks, buffers, resolve })
     })
   }
@@ -202,7 +216,8 @@ export class GpuProgram implements Program {
     const gpu = this.#gpu
     for (const [name, data] of Object.entries(values)) this.#upload(name, data)
     for (const [name, input] of this.#inputs) {
-      if (!input.given) throw new AttuneError('internal', `${this.graph.name}: input "${name}" was never given`)
+      if (!input.given)
+        throw new AttuneError('internal', `${this.graph.name}: input "${name}" was never given`)
     }
     return gpu.guarded(`running ${this.graph.name}`, async () => {
       const encoder = gpu.device.createCommandEncoder({ label: this.graph.name })
@@ -284,7 +299,7 @@ export class GpuProgram implements Program {
     )
     input.given = true
     const columns = lastAxis(tensor.shape)
-    if (columns === rowStride && !(data.buffer instanceof SharedArrayBuffer)) {
+    if (columns === rowStride && data.buffer instanceof ArrayBuffer) {
       this.#gpu.device.queue.writeBuffer(buffer, 0, data as Float32Array<ArrayBuffer>)
       return
     }
@@ -309,7 +324,11 @@ function lowerAll(
     const known = refs.get(root)
     if (known) return known
     const bytes = typeOf(root, gpu) === 'f16' ? 2 : 4
-    const ref: BufferRef = { label: root.label, kind: root.kind, byteLength: root.rows * root.rowStride * bytes }
+    const ref: BufferRef = {
+      label: root.label,
+      kind: root.kind,
+      byteLength: root.rows * root.rowStride * bytes,
+    }
     refs.set(root, ref)
     return ref
   }
@@ -321,7 +340,11 @@ function lowerAll(
       view: tensor => viewOf(tensor, layout, refOf, gpu),
       scratch(label, rows, columns) {
         const rowStride = roundUp(columns, 4)
-        const buffer: BufferRef = { label: `${op.path} ${label}`, kind: 'arena', byteLength: rows * rowStride * 4 }
+        const buffer: BufferRef = {
+          label: `${op.path} ${label}`,
+          kind: 'arena',
+          byteLength: rows * rowStride * 4,
+        }
         blocks.push({ key: buffer, byteLength: buffer.byteLength, first: index, last: index })
         return { buffer, offset: 0, rowStride, rows, columns, type: 'f32' }
       },
@@ -342,7 +365,12 @@ function typeOf(root: Root, gpu: GpuDevice): 'f32' | 'f16' {
   return root.storage === 'f32' ? 'f32' : gpu.facts.activationType
 }
 
-function viewOf(tensor: Tensor, layout: Layout, refOf: (root: Root) => BufferRef, gpu: GpuDevice): TensorView {
+function viewOf(
+  tensor: Tensor,
+  layout: Layout,
+  refOf: (root: Root) => BufferRef,
+  gpu: GpuDevice,
+): TensorView {
   const place = layout.placements.get(tensor.id)
   invariant(place, `${tensor.label} has no place`)
   return {

@@ -23,7 +23,12 @@ export interface VectorRequest {
 }
 
 /** Elements of a packed matrix: K rows and N columns, both rounded up to 4. */
-export function packedMatrixShape(weights: readonly WeightData[]): { k: number; n: number; taps: number; channels: number } {
+export function packedMatrixShape(weights: readonly WeightData[]): {
+  k: number
+  n: number
+  taps: number
+  channels: number
+} {
   const first = weights[0]?.shape ?? []
   const taps = elementCount(first.slice(2))
   const channels = first[1] ?? 0
@@ -139,7 +144,16 @@ export class WeightStore {
         const bytes = await weight.source.read(weight.byteOffset + row * rowBytes, count * rowBytes)
         const slot = await staging.put(bytes)
         const total = count * taps * channels
-        const params = new Uint32Array([total, count, channels, taps, column + row, n, roundUp(channels, 4), 0])
+        const params = new Uint32Array([
+          total,
+          count,
+          channels,
+          taps,
+          column + row,
+          n,
+          roundUp(channels, 4),
+          0,
+        ])
         const pipeline = await this.#repack(weight.dtype)
         const uniform = this.#gpu.device.createBuffer({
           size: params.byteLength,
@@ -249,7 +263,7 @@ class StagingRing {
       this.#buffer = this.#create(size)
     }
     // writeBuffer takes whole words, and plain (not shared) memory.
-    const whole = bytes.byteLength === size && !(bytes.buffer instanceof SharedArrayBuffer)
+    const whole = bytes.byteLength === size && bytes.buffer instanceof ArrayBuffer
     const data = whole ? bytes : new Uint8Array(size)
     if (!whole) data.set(bytes)
     this.#device.queue.writeBuffer(this.#buffer, this.#cursor, data as Uint8Array<ArrayBuffer>)

@@ -126,7 +126,11 @@ function fuseBatchBias(editor: Editor): void {
     if (found?.[1].kind !== 'conv2d') continue
     const conv = found[1]
     if (conv.activation !== 'none' || conv.inputs.residual || conv.inputs.batchBias) continue
-    editor.merge([found[0], index], { ...conv, inputs: { ...conv.inputs, batchBias: b }, outputs: op.outputs })
+    editor.merge([found[0], index], {
+      ...conv,
+      inputs: { ...conv.inputs, batchBias: b },
+      outputs: op.outputs,
+    })
   }
 }
 
@@ -145,7 +149,8 @@ function fuseActivation(editor: Editor): void {
 /** product (→ reshape) → + a tensor of the same elements. */
 function fuseResidual(editor: Editor): void {
   for (const [index, op] of editor.indexed()) {
-    if (op.kind !== 'binary' || op.operator !== 'add' || !sameShape(op.inputs.a.shape, op.inputs.b.shape)) continue
+    if (op.kind !== 'binary' || op.operator !== 'add' || !sameShape(op.inputs.a.shape, op.inputs.b.shape))
+      continue
     // The later product takes the sum: its operand `b` in resnets and transformers alike.
     for (const [own, other] of [
       [op.inputs.b, op.inputs.a],

@@ -8,12 +8,13 @@
  * sequences are served by several triples of dispatches.
  *
  * Work split of the products: on an adapter with small fixed subgroups (lavapipe 8 lanes, SwiftShader 4) a workgroup
- * is one subgroup of Z lanes and makes 2Z rows × 4Z columns. A lane loads one vec4 of two rows and four vec4s of its
- * columns; the rows are broadcast, because there a load costs as much as a hundred multiplications and a broadcast
- * almost nothing. Without such subgroups a workgroup of 64 threads makes 32 × 32, each thread 4 × 4. No workgroup
- * memory, no barriers. Keys are loaded along D and used transposed. A tile that hangs over an edge repeats the last row
- * or column there: it computes and stores the same bits twice, which is cheaper than a branch at every store. What the
- * uniform holds is read once, before the loops: on a software adapter each reading is a load.
+ * is one subgroup of Z lanes and makes 2Z (4Z where Z < 8) rows × 4Z columns. A lane loads one vec4 of two (four) rows
+ * and four vec4s of its columns; the rows are broadcast, because there a load costs as much as a hundred
+ * multiplications and a broadcast almost nothing. Without such subgroups a workgroup of 64 threads makes 32 × 32, each
+ * thread 4 × 4. No workgroup memory, no barriers. Keys are loaded along D and used transposed. A tile that hangs over
+ * an edge repeats the last row or column there: it computes and stores the same bits twice, which is cheaper than a
+ * branch at every store. What the uniform holds is read once, before the loops: on a software adapter each reading is
+ * a load.
  * Softmax: one row a thread on software adapters, a row a workgroup of 64 threads elsewhere (512 bytes of workgroup
  * memory). It reads the row twice: an online maximum and sum first, then the probabilities, also captured here.
  *
@@ -78,13 +79,15 @@ interface ProductTile {
 
 function productTile({ subgroupSize }: DeviceFacts): ProductTile {
   if (subgroupSize > 0) {
+    // At least 16 rows for each loaded column; more would cost compile time.
+    const loaded = subgroupSize >= 8 ? 2 : 4
     return {
-      rows: 2 * subgroupSize,
+      rows: loaded * subgroupSize,
       quads: subgroupSize,
       threads: subgroupSize,
       subgroups: true,
-      loaded: 2,
-      made: 2 * subgroupSize,
+      loaded,
+      made: loaded * subgroupSize,
       column: 'lane',
       loadedRow: i => `${i * subgroupSize}u + lane`,
       madeRow: r => `${r}u`,

@@ -40,7 +40,9 @@ export function lower(op: Op, context: LoweringContext): Dispatch[] {
     case 'reshape': {
       const from = context.view(op.inputs.x)
       const to = context.view(op.outputs.y)
-      return from.buffer === to.buffer ? [] : lowerCopy(op, context)
+      const start = op.kind === 'slice' ? op.start : 0
+      const view = from.buffer === to.buffer && to.offset === from.offset + start
+      return view ? [] : lowerCopy(op, context)
     }
   }
 }

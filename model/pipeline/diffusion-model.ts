@@ -56,10 +56,14 @@ export class DiffusionModel {
    *   families that this engine does not have.
    */
   static async open(folder: ModelFolder, tokenizerFolder?: ModelFolder): Promise<DiffusionModel> {
-    const index = (await readJson(folder, 'model_index.json')) as { _class_name?: unknown } | undefined
+    const index = (await readJson(folder, 'model_index.json')) as
+      | Readonly<Record<string, unknown>>
+      | undefined
     refuseOtherFamilies(folder, index)
     const unetConfig = parseUNetConfig(await requireJson(folder, 'unet/config.json'), 'unet/config.json')
-    const unetWeights = await WeightReader.open(await weightSources(folder, 'unet', 'diffusion_pytorch_model'))
+    const unetWeights = await WeightReader.open(
+      await weightSources(folder, 'unet', 'diffusion_pytorch_model'),
+    )
     const unet = UNet2DConditionModel.create(unetConfig, unetWeights)
     unetWeights.finish()
     const vaeConfig = parseVaeConfig(await requireJson(folder, 'vae/config.json'), 'vae/config.json')
@@ -122,9 +126,15 @@ export class DiffusionModel {
   }
 }
 
-function refuseOtherFamilies(folder: ModelFolder, index: { _class_name?: unknown } | undefined): void {
-  const name = index?._class_name
-  if (typeof name !== 'string' || /^StableDiffusion(Img2Img|Inpaint|InpaintLegacy|Latent\w*)?Pipeline(Legacy)?$/.test(name)) {
+function refuseOtherFamilies(
+  folder: ModelFolder,
+  index: Readonly<Record<string, unknown>> | undefined,
+): void {
+  const name = index?.['_class_name']
+  if (
+    typeof name !== 'string' ||
+    /^StableDiffusion(Img2Img|Inpaint|InpaintLegacy|Latent\w*)?Pipeline(Legacy)?$/.test(name)
+  ) {
     return
   }
   throw new AttuneError(
@@ -166,8 +176,15 @@ async function openTokenizer(folder: ModelFolder, other: ModelFolder | undefined
 
 /** What the model says of itself in `storybook.json`, as ours does; the usual values otherwise. */
 async function readDefaults(folder: ModelFolder): Promise<{ steps: number; guidanceScale: number }> {
-  const json = (await readJson(folder, 'storybook.json')) as { defaults?: Record<string, unknown> } | undefined
-  const positive = (value: unknown, otherwise: number): number =>
-    typeof value === 'number' && value > 0 ? value : otherwise
-  return { steps: positive(json?.defaults?.['steps'], 20), guidanceScale: positive(json?.defaults?.['guidance'], 7.5) }
+  const json = (await readJson(folder, 'storybook.json')) as
+    | { defaults?: Record<string, unknown> }
+    | undefined
+  return {
+    steps: positive(json?.defaults?.['steps'], 20),
+    guidanceScale: positive(json?.defaults?.['guidance'], 7.5),
+  }
+}
+
+function positive(value: unknown, otherwise: number): number {
+  return typeof value === 'number' && value > 0 ? value : otherwise
 }

@@ -51,7 +51,11 @@ export async function findNonFiniteLayer(
 }
 
 /** The error of a run that met a NaN or an infinity. */
-export function nonFiniteError(what: string, layer: string | undefined, precision: 'f32' | 'f16'): AttuneError {
+export function nonFiniteError(
+  what: string,
+  layer: string | undefined,
+  precision: 'f32' | 'f16',
+): AttuneError {
   return new AttuneError(
     'non-finite',
     `${what} holds a number that is not finite${layer ? `; it begins in ${layer}` : ''}. No picture was made of it.`,

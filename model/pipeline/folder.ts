@@ -52,7 +52,11 @@ export async function requireText(folder: ModelFolder, path: string): Promise<st
  * The .safetensors files of one component: whole, in half precision, or in shards listed by an index.
  * @throws AttuneError `bad-model` naming what was looked for.
  */
-export async function weightSources(folder: ModelFolder, component: string, stem: string): Promise<ByteSource[]> {
+export async function weightSources(
+  folder: ModelFolder,
+  component: string,
+  stem: string,
+): Promise<ByteSource[]> {
   const candidates = [`${stem}.safetensors`, `${stem}.fp16.safetensors`, `${stem}.non_ema.safetensors`]
   for (const file of candidates) {
     const source = await folder.source(`${component}/${file}`)

@@ -9,7 +9,12 @@ import { checkSize, type ResolvedRequest } from '../contract/request.ts'
 import type { Backend, Program } from '../graph/program.ts'
 import type { Pixels } from '../image/resample.ts'
 import { gaussianSource } from '../random/source.ts'
-import { correctedForStableDiffusion, createScheduler, guidanceRescale, type Scheduler } from '../schedulers/index.ts'
+import {
+  correctedForStableDiffusion,
+  createScheduler,
+  guidanceRescale,
+  type Scheduler,
+} from '../schedulers/index.ts'
 import { toChannelsFirst, toChannelsLast } from '../tensor/layout.ts'
 import { chunkLength, packChunks, padChunks } from '../text/chunks.ts'
 import { timestepSinusoid } from '../unet/timestep.ts'
@@ -106,7 +111,15 @@ export async function* generate(
       }),
     )
 
-    const start = await prepareStart(model, backend, scheduler, size, inputs, noise.draw, (request.strength ?? 1) >= 1)
+    const start = await prepareStart(
+      model,
+      backend,
+      scheduler,
+      size,
+      inputs,
+      noise.draw,
+      (request.strength ?? 1) >= 1,
+    )
     let latents = start.latents
     const timeWidth = model.unet.timeProjectionWidth
     const total = scheduler.timesteps.length - scheduler.startIndex
@@ -124,7 +137,11 @@ export async function* generate(
       invariant(modelOutput, 'the UNet gives modelOutput')
       if (firstNonFinite(modelOutput) >= 0) {
         const layer = await findNonFiniteLayer(unet.graph, backend, { ...values, textKeyValues })
-        throw nonFiniteError(`The network's answer at step ${index - scheduler.startIndex + 1}`, layer, request.precision)
+        throw nonFiniteError(
+          `The network's answer at step ${index - scheduler.startIndex + 1}`,
+          layer,
+          request.precision,
+        )
       }
       const output = toChannelsFirst(modelOutput, size.channels, positions)
       const prediction = guided ? guide(output, request) : output
@@ -137,12 +154,16 @@ export async function* generate(
         steps: total,
         sigma: scheduler.sigmas[index] ?? 0,
         milliseconds,
-        ...(model.preview && { preview: previewOf(predOriginalSample, size.width, size.height, model.preview) }),
+        ...(model.preview && {
+          preview: previewOf(predOriginalSample, size.width, size.height, model.preview),
+        }),
       }
     }
     if (firstNonFinite(latents) >= 0) throw nonFiniteError('The final latents', undefined, request.precision)
 
-    const decoder = await compile(model.vae.recordDecode({ batch: 1, height: size.height, width: size.width }))
+    const decoder = await compile(
+      model.vae.recordDecode({ batch: 1, height: size.height, width: size.width }),
+    )
     stop()
     const picture = await timed(timings, 'decode', async () => {
       const vaeLatents = toChannelsLast(latentsToVae(latents, model.vae.config), size.channels, positions)
@@ -184,7 +205,11 @@ async function encodePrompts(
   return { data, tokens: count * chunkLength }
 }
 
-function timeFacts(model: DiffusionModel): { finestChannels: number; flipSinToCos: boolean; freqShift: number } {
+function timeFacts(model: DiffusionModel): {
+  finestChannels: number
+  flipSinToCos: boolean
+  freqShift: number
+} {
   const { levels, flipSinToCos, freqShift } = model.unet.config
   return { finestChannels: levels[0]?.channels ?? 0, flipSinToCos, freqShift }
 }

@@ -46,7 +46,12 @@ export function parsePreview(json: unknown, vae: AutoencoderKLConfig): LatentPre
 }
 
 /** Latents [C, h, w] of one picture → its preview, w × h pixels. */
-export function previewOf(latents: Float32Array, width: number, height: number, preview: LatentPreview): Pixels {
+export function previewOf(
+  latents: Float32Array,
+  width: number,
+  height: number,
+  preview: LatentPreview,
+): Pixels {
   const positions = width * height
   const data = new Uint8Array(positions * 3)
   for (let p = 0; p < positions; p++) {

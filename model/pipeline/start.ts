@@ -64,7 +64,11 @@ export async function prepareStart(
     return { latents: noise.map(value => value * scheduler.initNoiseSigma) }
   }
   if (model.task === 'inpaint' && !mask) {
-    throw new AttuneError('bad-argument', `${model.folder.name} needs a mask beside the picture.`, 'Add --mask MASK.')
+    throw new AttuneError(
+      'bad-argument',
+      `${model.folder.name} needs a mask beside the picture.`,
+      'Add --mask MASK.',
+    )
   }
   const posterior = inputs.posteriorNoise?.slice() ?? []
   const nextPosterior = (): Float32Array | undefined =>

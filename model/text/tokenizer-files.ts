@@ -94,7 +94,8 @@ export function readTokenizerFiles(files: TokenizerFiles): TokenizerSettings {
   const added: AddedToken[] = []
   for (const content of new Set([...flags.keys(), ...spelt.keys()])) {
     const id = flags.get(content)?.id ?? vocab.get(content)
-    if (id === undefined) throw unusable(files.name, `its vocabulary lacks the special token ${printable(content)}`)
+    if (id === undefined)
+      throw unusable(files.name, `its vocabulary lacks the special token ${printable(content)}`)
     added.push({ content, id, normalized: flags.get(content)?.normalized ?? spelt.get(content) ?? false })
   }
   const idOf = (role: Role): number => {

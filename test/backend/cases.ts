@@ -5,17 +5,21 @@ import { graphOf, weight } from './support.ts'
 
 export type Case = readonly [name: string, graph: () => Graph]
 
+const alone = (_: GraphBuilder, y: Tensor): Tensor => y
+
 function linearCase(
   rows: number,
   k: number,
   n: readonly number[],
-  after: (b: GraphBuilder, y: Tensor) => Tensor = (_, y) => y,
+  after: (b: GraphBuilder, y: Tensor) => Tensor = alone,
 ): Case {
   const record = () =>
     graphOf(b => {
       const x = b.input('x', [1, rows, k])
       const weights = n.map((columns, index) => weight(`w${index}`, [columns, k], 7 + index))
-      const biases = n.map((columns, index) => (index === 1 ? null : weight(`b${index}`, [columns], 70 + index)))
+      const biases = n.map((columns, index) =>
+        index === 1 ? null : weight(`b${index}`, [columns], 70 + index),
+      )
       return after(b, b.linearJoined('layer', x, weights, biases))
     })
   return [`${rows} rows, ${k} -> ${n.join('+')} ${after.name}`, record]
@@ -98,14 +102,29 @@ export const convCases: readonly Case[] = [
   conv('1x1 kernel', { image: [2, 3, 5, 9], kernel: [13, 1, 1] }),
   conv('1x1 kernel with stride', { image: [1, 5, 6, 8], kernel: [8, 1, 1], stride: 2 }),
   conv('stride 2, symmetric padding', { image: [2, 7, 8, 8], kernel: [12, 3, 3], stride: 2, padding: 1 }),
-  conv('stride 2, (0,1,0,1) padding', { image: [1, 8, 6, 8], kernel: [12, 3, 3], stride: 2, padding: downPadding }),
+  conv('stride 2, (0,1,0,1) padding', {
+    image: [1, 8, 6, 8],
+    kernel: [12, 3, 3],
+    stride: 2,
+    padding: downPadding,
+  }),
   conv('time bias and residual', { image: [2, 4, 6, 20], kernel: [36, 3, 3], padding: 1, extra: 'time' }),
   conv('residual', { image: [2, 4, 6, 20], kernel: [16, 3, 3], padding: 1, extra: 'residual' }),
   conv('upsampled input', { image: [2, 3, 5, 12], kernel: [20, 3, 3], padding: 1, extra: 'upsample' }),
-  conv('input upsampled to an odd size', { image: [2, 3, 5, 4], kernel: [6, 3, 3], padding: 1, extra: 'odd' }),
+  conv('input upsampled to an odd size', {
+    image: [2, 3, 5, 4],
+    kernel: [6, 3, 3],
+    padding: 1,
+    extra: 'odd',
+  }),
   conv('silu', { image: [1, 9, 9, 4], kernel: [3, 3, 3], padding: 1, extra: 'silu' }),
   conv('residual of tokens', { image: [2, 4, 3, 5], kernel: [8, 3, 3], padding: 1, extra: 'tokens' }),
-  conv('residual of other samples', { image: [2, 4, 3, 5], kernel: [8, 3, 3], padding: 1, extra: 'otherBatch' }),
+  conv('residual of other samples', {
+    image: [2, 4, 3, 5],
+    kernel: [8, 3, 3],
+    padding: 1,
+    extra: 'otherBatch',
+  }),
   conv('non-square kernel', {
     image: [1, 6, 9, 5],
     kernel: [8, 1, 3],
@@ -176,7 +195,12 @@ export const attentionCases: readonly Case[] = [
   attention('everything', everything),
   attention('everything, captured', { ...everything, options: capture }),
   attention('captured', { ...small, batch: 2, options: capture }),
-  attention('captured, causal, keys of one', { ...small, batch: 2, keyBatch: 1, options: { ...capture, causal: true } }),
+  attention('captured, causal, keys of one', {
+    ...small,
+    batch: 2,
+    keyBatch: 1,
+    options: { ...capture, causal: true },
+  }),
 ]
 
 const norm = (shape: readonly number[], groups: number, silu: boolean): Case => [
@@ -207,7 +231,10 @@ export const otherCases: readonly Case[] = [
   norm([1, 1, 1, 4], 4, false),
   [
     'layerNorm',
-    () => graphOf(b => b.layerNorm('n', b.input('x', [2, 5, 13]), weight('w', [13], 4, 1), weight('b', [13], 5), 1e-5)),
+    () =>
+      graphOf(b =>
+        b.layerNorm('n', b.input('x', [2, 5, 13]), weight('w', [13], 4, 1), weight('b', [13], 5), 1e-5),
+      ),
   ],
   ['rmsNorm', () => graphOf(b => b.rmsNorm('n', b.input('x', [2, 5, 13]), weight('w', [13], 4, 1), 1e-6))],
   unary('silu', [2, 3, 7]),

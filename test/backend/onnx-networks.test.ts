@@ -25,7 +25,15 @@ describe.each(['sd1', 'sd2', 'story'] as const)('%s', kind => {
     ['denoising', () => unet.recordDenoise({ batch: 2, ...size(), textTokens: 7 })],
     [
       'denoising with captured attention, text of one sample',
-      () => unet.recordDenoise({ batch: 2, ...size(), textTokens: 5, textBatch: 1, timeBatch: 2, capture: () => true }),
+      () =>
+        unet.recordDenoise({
+          batch: 2,
+          ...size(),
+          textTokens: 5,
+          textBatch: 1,
+          timeBatch: 2,
+          capture: () => true,
+        }),
     ],
     ['encoding', () => vae.recordEncode({ batch: 1, height: 2 * vae.sizeFactor, width: vae.sizeFactor })],
     ['decoding', () => vae.recordDecode({ batch: 1, height: 3, width: 2 })],

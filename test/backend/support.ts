@@ -1,5 +1,4 @@
 /** onnxruntime for tests: one backend a kind, and a graph's distance from the oracle. */
-import { availableParallelism } from 'node:os'
 import { openNodeOnnxRuntime } from '../../host/onnxruntime.ts'
 import { OnnxBackend } from '../../model/backend/onnx-backend.ts'
 import { GraphBuilder } from '../../model/graph/builder.ts'
@@ -14,9 +13,8 @@ const backends = new Map<string, Promise<OnnxBackend>>()
 export function testOnnxBackend(kind: 'wasm' | 'cpu'): Promise<OnnxBackend> {
   let backend = backends.get(kind)
   if (!backend) {
-    // Two threads where there are two cores: one would leave the threaded paths untried.
-    const threads = Math.min(2, availableParallelism())
-    backend = openNodeOnnxRuntime(kind, { threads }).then(runtime => OnnxBackend.open(runtime))
+    // The threads of wasm spin while they wait for each other, which on a busy machine costs more than they gain.
+    backend = openNodeOnnxRuntime(kind, { threads: 1 }).then(runtime => OnnxBackend.open(runtime))
     backends.set(kind, backend)
   }
   return backend

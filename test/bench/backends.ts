@@ -18,12 +18,13 @@ import { WebGpuBackend } from '../../model/gpu/backend.ts'
 import { type Graph, multiplyAccumulates } from '../../model/graph/ops.ts'
 import type { Backend } from '../../model/graph/program.ts'
 import { pathOf, type WeightCursor } from '../../model/nn/reader.ts'
+import { floatToHalf } from '../../model/tensor/dtype.ts'
 import { elementCount } from '../../model/tensor/shape.ts'
 import { parseUNetConfig } from '../../model/unet/config.ts'
 import { UNet2DConditionModel } from '../../model/unet/unet-2d-condition-model.ts'
 import { AutoencoderKL } from '../../model/vae/autoencoder-kl.ts'
 import { parseVaeConfig } from '../../model/vae/config.ts'
-import { randomArray, randomWeight } from '../support/gpu.ts'
+import { randomArray } from '../support/gpu.ts'
 
 interface Figures {
   readonly gflop: number
@@ -66,7 +67,10 @@ const shapes = {
     ).recordDecode({ batch: 1, height: 16, width: 16 }),
   /** 860 M parameters: needs 8 GB of memory. */
   sd15: () =>
-    UNet2DConditionModel.create(parseUNetConfig({ cross_attention_dim: 768 }), randomWeights('')).recordDenoise({
+    UNet2DConditionModel.create(
+      parseUNetConfig({ cross_attention_dim: 768 }),
+      randomWeights(''),
+    ).recordDenoise({
       batch: 2,
       height: 64,
       width: 64,
@@ -74,7 +78,7 @@ const shapes = {
     }),
 } satisfies Record<string, () => Graph>
 
-/** A checkpoint that has every tensor, of small random numbers in half precision, made when they are read. */
+/** A checkpoint that has every tensor: small random numbers in half precision, made when they are read. */
 function randomWeights(path: string): WeightCursor {
   return {
     path,
@@ -84,14 +88,30 @@ function randomWeights(path: string): WeightCursor {
       const full = pathOf(this, name)
       const byteLength = 2 * elementCount(shape)
       const fanIn = shape.slice(1).reduce((product, axis) => product * axis, 1)
-      const read = (_offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> => {
-        const made = randomWeight(full, [length / 2], 7, { dtype: 'F16', scale: 1 / Math.sqrt(fanIn) })
-        return made.source.read(0, length, into)
+      const read = (_offset: number, length: number, into = new Uint8Array(length)): Promise<Uint8Array> => {
+        const block = randomBlock(Math.round(Math.log2(fanIn) / 2))
+        for (let start = 0; start < length; start += block.length) {
+          into.set(block.subarray(0, Math.min(block.length, length - start)), start)
+        }
+        return Promise.resolve(into)
       }
       const source = { name: full, byteLength, read }
       return { path: full, dtype: 'F16', shape, source, byteOffset: 0, byteLength }
     },
   }
+}
+
+const blocks = new Map<number, Uint8Array>()
+
+/** 65,536 random halves of at most 2^-exponent; large weights repeat them, for 860 M draws would take minutes. */
+function randomBlock(exponent: number): Uint8Array {
+  let block = blocks.get(exponent)
+  if (!block) {
+    const values = randomArray(1 << 16, 7)
+    block = new Uint8Array(Uint16Array.from(values, value => floatToHalf(value * 2 ** -exponent)).buffer)
+    blocks.set(exponent, block)
+  }
+  return block
 }
 
 async function openBackend(name: string): Promise<Backend> {
@@ -148,13 +168,19 @@ if (options.child) {
   const several = cores > 1 ? [`wasm-${Math.min(cores, 4)}`] : []
   const native = hasNativeOnnxRuntime() ? ['cpu-1', ...(cores > 1 ? [`cpu-${cores}`] : [])] : []
   const names = options.only?.split(',') ?? ['wasm-1', ...several, ...native, 'webgpu']
-  console.log(`${shape}, ${cores} cores, load ${loadavg()[0]?.toFixed(1)}; best and median of ${options.runs} runs`)
-  console.log('backend   compile ms    best ms  median ms     cpu ms   GFLOPS best   median   nodes   peak MB')
+  console.log(
+    `${shape}, ${cores} cores, load ${loadavg()[0]?.toFixed(1)}; best and median of ${options.runs} runs`,
+  )
+  console.log(
+    'backend   compile ms    best ms  median ms     cpu ms   GFLOPS best   median   nodes   peak MB',
+  )
   for (const name of names) {
     const script = fileURLToPath(import.meta.url)
     const args = [...process.execArgv, script, '--child', name, '--shape', shape, '--runs', options.runs]
     const line = execFileSync(process.execPath, args, { encoding: 'utf8' }).trim().split('\n').at(-1) ?? ''
-    const { gflop, compileMilliseconds, best, median, cpu, dispatches, peakMegabytes } = JSON.parse(line) as Figures
+    const { gflop, compileMilliseconds, best, median, cpu, dispatches, peakMegabytes } = JSON.parse(
+      line,
+    ) as Figures
     console.log(
       name.padEnd(9) +
         compileMilliseconds.toFixed(0).padStart(11) +

@@ -28,20 +28,20 @@ describe('scanImports', () => {
       "const glob = 'model/*'",
       "import type from './named-type.ts'",
     )
-    expect(scanImports(text).map(({ target, typeOnly }) => (typeOnly ? `${target} (type)` : target))).toEqual(
-      [
-        './types.ts (type)',
-        '../b.ts',
-        'pkg/sub',
-        './effect.ts',
-        '@scope/name/deep',
-        './d.ts',
-        './e.ts (type)',
-        './f.ts',
-        './named-type.ts',
-        './late.ts (type)',
-      ],
-    )
+    expect(
+      scanImports(text).map(({ target, kind }) => (kind === 'value' ? target : `${target} (${kind})`)),
+    ).toEqual([
+      './types.ts (type)',
+      '../b.ts',
+      'pkg/sub',
+      './effect.ts',
+      '@scope/name/deep',
+      './d.ts',
+      './e.ts (type)',
+      './f.ts',
+      './named-type.ts',
+      './late.ts (late)',
+    ])
   })
 })
 
@@ -81,6 +81,14 @@ describe('checkBoundaries', () => {
     ['cli/a.ts', '../test/support/b.ts', 'test/support/b.ts', 'nothing imports test/'],
   ] as const)('refuses %s importing %s', (from, target, to, why) => {
     expect(violation(from, target, to)).toContain(why)
+  })
+
+  it('lets the host take types of any room, since it implements them', () => {
+    const files = {
+      'model/pipeline/folder.ts': '',
+      'host/a.ts': source("import type { F } from '../model/pipeline/folder.ts'"),
+    }
+    expect(check(files).violations).toEqual([])
   })
 
   it('names a cycle once, and takes no type or late import for one', () => {

@@ -17,7 +17,10 @@ function smallGraph(): Graph {
   const x = b.input('x', [1, 6, 8])
   const bias = b.input('bias', [1, 6, 8])
   const hidden = b.silu('act', b.linear('first', x, randomWeight('first.weight', [16, 8], 1), null))
-  b.output('y', b.add('sum', bias, b.linear('second', hidden, randomWeight('second.weight', [8, 16], 2), null)))
+  b.output(
+    'y',
+    b.add('sum', bias, b.linear('second', hidden, randomWeight('second.weight', [8, 16], 2), null)),
+  )
   return b.build()
 }
 
@@ -29,7 +32,12 @@ describe('a compiled program', () => {
     const program = await backend.compile(smallGraph())
     const first = await program.run(inputs())
     const { device } = backend.gpu
-    const made = ['createBuffer', 'createBindGroup', 'createComputePipelineAsync', 'createShaderModule'] as const
+    const made = [
+      'createBuffer',
+      'createBindGroup',
+      'createComputePipelineAsync',
+      'createShaderModule',
+    ] as const
     const spies = made.map(name => vi.spyOn(device, name))
     for (let run = 0; run < 5; run++) {
       const again = await program.run(inputs())
@@ -95,7 +103,12 @@ describe('faults', () => {
     const b = new GraphBuilder('broken')
     const x = b.input('x', [1, 4, 8])
     const fine = b.linear('fine', x, randomWeight('fine.weight', [8, 8], 1), null)
-    const broken = b.linear('broken.layer', fine, randomWeight('broken.weight', [8, 8], 2, { scale: NaN }), null)
+    const broken = b.linear(
+      'broken.layer',
+      fine,
+      randomWeight('broken.weight', [8, 8], 2, { scale: NaN }),
+      null,
+    )
     b.output('y', b.silu('after', broken))
     const graph = b.build()
     expect(await findNonFiniteLayer(graph, backend, { x: randomArray(32, 1) })).toBe('broken.layer')

@@ -52,15 +52,15 @@ describe('layOut', () => {
   })
 })
 
+const block = (key: string, byteLength: number, first: number, last: number): Block<string> => ({
+  key,
+  byteLength,
+  first,
+  last,
+})
+
 describe('planMemory', () => {
   const options = { alignment: 256, chunkBytes: 2 ** 20, reuse: true }
-  const block = (key: string, byteLength: number, first: number, last: number): Block<string> => ({
-    key,
-    byteLength,
-    first,
-    last,
-  })
-
   it('gives memory again to what is born later', () => {
     const plan = planMemory([block('a', 1000, 0, 1), block('b', 500, 1, 2), block('c', 1000, 2, 3)], options)
     expect(plan.offsets.get('a')).toBe(plan.offsets.get('c'))

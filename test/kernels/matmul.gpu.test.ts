@@ -20,7 +20,12 @@ function weight(path: string, shape: readonly number[], seed: number) {
   return randomWeight(path, shape, seed, { dtype: 'F16', scale: 0.5 })
 }
 
-function linearGraph(rows: number, k: number, n: readonly number[], extra: 'none' | 'residual' | 'geglu' | 'gelu'): Graph {
+function linearGraph(
+  rows: number,
+  k: number,
+  n: readonly number[],
+  extra: 'none' | 'residual' | 'geglu' | 'gelu',
+): Graph {
   const b = new GraphBuilder('linear')
   const x = b.input('x', [1, rows, k])
   let y = b.linearJoined(
@@ -84,11 +89,17 @@ describe.each(variants)('conv2d, $name', ({ precision, facts }) => {
     ['1x1 kernel', { image: [2, 3, 5, 9], kernel: [13, 1, 1] }],
     ['1x1 kernel with stride', { image: [1, 5, 6, 8], kernel: [8, 1, 1], stride: 2 }],
     ['stride 2, symmetric padding', { image: [2, 7, 8, 8], kernel: [12, 3, 3], stride: 2, padding: 1 }],
-    ['stride 2, (0,1,0,1) padding', { image: [1, 8, 6, 8], kernel: [12, 3, 3], stride: 2, padding: downPadding }],
+    [
+      'stride 2, (0,1,0,1) padding',
+      { image: [1, 8, 6, 8], kernel: [12, 3, 3], stride: 2, padding: downPadding },
+    ],
     ['time bias and residual', { image: [2, 4, 6, 20], kernel: [36, 3, 3], padding: 1, extra: 'time' }],
     ['upsampled input', { image: [2, 3, 5, 12], kernel: [20, 3, 3], padding: 1, extra: 'upsample' }],
     ['silu', { image: [1, 9, 9, 4], kernel: [3, 3, 3], padding: 1, extra: 'silu' }],
-    ['non-square kernel', { image: [1, 6, 9, 5], kernel: [8, 1, 3], padding: { top: 0, bottom: 0, left: 1, right: 1 } }],
+    [
+      'non-square kernel',
+      { image: [1, 6, 9, 5], kernel: [8, 1, 3], padding: { top: 0, bottom: 0, left: 1, right: 1 } },
+    ],
   ])('%s', async (_, conv) => {
     const backend = await testBackend(precision, facts)
     const graph = convGraph(conv)

@@ -23,7 +23,8 @@ export interface CrossAttentionCase {
 }
 
 const file = new URL('../fixtures/attention/cross.json', import.meta.url)
-export const crossAttentionCases = (JSON.parse(readFileSync(file, 'utf8')) as { cases: CrossAttentionCase[] }).cases
+export const crossAttentionCases = (JSON.parse(readFileSync(file, 'utf8')) as { cases: CrossAttentionCase[] })
+  .cases
 
 const array = ({ shape, data }: StoredArray): HostArray => ({ shape, data: Float32Array.from(data) })
 
@@ -37,7 +38,9 @@ export async function runCrossAttention(
     backend,
     numHeads,
     causal,
-    ...(padding && { keyPaddingMask: { data: padding.flat(), shape: [padding.length, padding[0]?.length ?? 0] } }),
+    ...(padding && {
+      keyPaddingMask: { data: padding.flat(), shape: [padding.length, padding[0]?.length ?? 0] },
+    }),
     ...(mask && { attentionMask: { data: mask.flat(), shape: [1, mask.length, mask[0]?.length ?? 0] } }),
     returnWeights: true,
   })

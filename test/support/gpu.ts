@@ -46,7 +46,9 @@ export function randomWeight(
   const bytes =
     dtype === 'F32'
       ? new Uint8Array(values.buffer)
-      : new Uint8Array(Uint16Array.from(values, value => (dtype === 'F16' ? floatToHalf(value) : bfloat(value))).buffer)
+      : new Uint8Array(
+          Uint16Array.from(values, value => (dtype === 'F16' ? floatToHalf(value) : bfloat(value))).buffer,
+        )
   const source = memorySource(`${path}#${seed}${dtype}`, bytes)
   return { path, dtype, shape, source, byteOffset: 0, byteLength: bytes.byteLength }
 }
@@ -57,7 +59,10 @@ function bfloat(value: number): number {
 }
 
 /** The largest |a - b|, with its index; NaN counts as infinite. */
-export function largestDifference(actual: ArrayLike<number>, expected: ArrayLike<number>): { value: number; index: number } {
+export function largestDifference(
+  actual: ArrayLike<number>,
+  expected: ArrayLike<number>,
+): { value: number; index: number } {
   let value = actual.length === expected.length ? 0 : Infinity
   let index = -1
   for (let i = 0; i < expected.length; i++) {

@@ -118,6 +118,11 @@ export function openDevice(): Promise<GPUDevice> {
   return opened
 }
 
+/** Whether this machine's adapter can store halves; SwiftShader cannot. */
+export async function supportsHalf(): Promise<boolean> {
+  return (await openDevice()).features.has('shader-f16')
+}
+
 async function open(): Promise<GPUDevice> {
   process.env.XDG_RUNTIME_DIR ??= '/tmp'
   Object.assign(globalThis, globals)

@@ -54,7 +54,8 @@ export async function runCase(theCase: ParityCase, backend: Backend): Promise<Ge
   const steps = generate(model, backend, request, {
     ...(files.initialNoise && { initialNoise: loadNpy(files.initialNoise).data }),
     ...(files.stepNoise && { stepNoise: draws(files.stepNoise) }),
-    ...(files.posteriorNoise && theCase.posterior !== 'mean' && { posteriorNoise: draws(files.posteriorNoise) }),
+    ...(files.posteriorNoise &&
+      theCase.posterior !== 'mean' && { posteriorNoise: draws(files.posteriorNoise) }),
     ...(files.init && { init: await readPicture(parityPath(files.init), width, height) }),
     ...(files.mask && { mask: await readMask(parityPath(files.mask), width, height) }),
   })

@@ -134,7 +134,7 @@ def main() -> None:
         painter.load_state_dict(state["model"])
         ema.shadow = state["ema"]
         iteration, clock = state["iteration"], Clock(args.minutes, state["spent"])
-        for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        for optimizer, saved in zip(optimizers, state["optimizers"] or (), strict=state["optimizers"] is not None):
             optimizer.load_state_dict(saved)
             for group in optimizer.param_groups:
                 if "steps" in group:
@@ -195,7 +195,7 @@ def main() -> None:
             shown = time.monotonic()
         if time.monotonic() - saved > args.save_minutes * 60:
             checkpoint()
-            saved = time.monotonic()
+            batches, saved = Batches(work, seed=int(time.time())), time.monotonic()  # chunks encoded meanwhile join in
         if time.monotonic() - drawn > args.sample_minutes * 60:
             draw()
             drawn = shown = time.monotonic()

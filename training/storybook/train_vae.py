@@ -110,7 +110,7 @@ def main() -> None:
         vae.load_state_dict(state["model"])
         ema.shadow = state["ema"]
         iteration, clock = state["iteration"], Clock(args.minutes, state["spent"])
-        if state["decoder_only"] == args.decoder_only:
+        if state["optimizers"] and state["decoder_only"] == args.decoder_only:
             for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
                 optimizer.load_state_dict(saved)
         print(f"resumed at iteration {iteration}, {clock.spent / 60:.1f} minutes", flush=True)

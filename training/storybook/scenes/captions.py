@@ -78,18 +78,19 @@ def assemble(subject: Words, ground: Words, sky: Words, far: Words, moment: Word
     if len(middle) > 1 and rng.random() < 0.2:
         middle = middle[::-1]
     words = list(subject)
-    if ground and rng.random() < 0.08:  # "on the beach, a red car"
+    first = bool(ground) and rng.random() < 0.08  # "on the beach, a red car"
+    if first:
         words, middle = ground + silent(",") + words, [m for m in middle if m is not ground]
     for part in middle:
         words += part
     words += far
     draw = rng.random()
     if say_style:
-        if draw < 0.6:
+        if draw < 0.6 and not first:
             words = silent(STYLE_PREFIXES[style][int(rng.integers(len(STYLE_PREFIXES[style])))]) + words
         else:
             words = words + silent(",") + silent(STYLE_SUFFIXES[style][int(rng.integers(len(STYLE_SUFFIXES[style])))])
-    elif draw < 0.08 and style == "3d":
+    elif draw < 0.08 and style == "3d" and not first:
         words = silent(PREFIXES[int(rng.integers(len(PREFIXES)))]) + words
     if rng.random() < 0.08:
         words = words + silent(",") + silent(SUFFIXES[int(rng.integers(len(SUFFIXES)))])

@@ -1,0 +1,85 @@
+/**
+ * The engine in a Worker of a page: the entry of the Worker's script, and the one file that knows its scope. Start it
+ * with `new Worker(url, { type: 'module' })` and speak to it through `client.ts`.
+ *
+ * Bundlers should let `onnxruntime-web` mean `onnxruntime-web/wasm`: half the size, and all that is used here.
+ */
+import { AttuneError } from '../contract/errors.ts'
+import { WebGpuBackend } from '../gpu/backend.ts'
+import { openFileFolder } from './file-folder.ts'
+import { openHttpFolder } from './http-folder.ts'
+import { type EngineMessage, type RuntimeOptions, toErrorRecord, transferList } from './messages.ts'
+import { EngineSeat, type SeatBackend } from './seat.ts'
+
+/** What is used of the scope: TypeScript's DOM library describes a window's. */
+interface WorkerScope {
+  postMessage(message: unknown, options: { transfer: Transferable[] }): void
+  addEventListener(type: 'message', listener: (event: MessageEvent<unknown>) => void): void
+  addEventListener(type: 'unhandledrejection', listener: (event: PromiseRejectionEvent) => void): void
+}
+
+/** Each device takes an adapter of its own: one that gave a device is used up. */
+async function openAdapter(): Promise<GPUAdapter> {
+  // Without a secure context (https, app:// or localhost) a browser hides WebGPU.
+  const gpu = (navigator as Partial<Pick<Navigator, 'gpu'>>).gpu
+  const adapter = await gpu?.requestAdapter({ powerPreference: 'high-performance' })
+  if (adapter) return adapter
+  throw new AttuneError(
+    'unsupported',
+    gpu ? 'This browser finds no GPU that it can use.' : 'This browser has no WebGPU.',
+    'Update the browser and the graphics driver, or draw on the host instead.',
+  )
+}
+
+async function openBackend(precision: 'f32' | 'f16'): Promise<SeatBackend> {
+  const backend = await WebGpuBackend.open(await openAdapter(), { precision })
+  return {
+    name: backend.name,
+    description: backend.description,
+    compile: graph => backend.compile(graph),
+    dispose: () => backend.dispose(),
+    check: () => backend.gpu.check(),
+  }
+}
+
+async function prepareRuntime({ wasmPaths, threads }: RuntimeOptions): Promise<void> {
+  if (wasmPaths === undefined && threads === undefined) return
+  const { env } = await import('onnxruntime-web')
+  // It joins the folder and a file's name without a slash of its own.
+  if (typeof wasmPaths === 'string')
+    env.wasm.wasmPaths = wasmPaths.endsWith('/') ? wasmPaths : `${wasmPaths}/`
+  else if (wasmPaths !== undefined) env.wasm.wasmPaths = wasmPaths
+  if (threads !== undefined) env.wasm.numThreads = threads
+}
+
+function start(scope: WorkerScope): void {
+  const post = (message: EngineMessage): void =>
+    scope.postMessage(message, { transfer: transferList(message) })
+  const seat = new EngineSeat({
+    async describeAdapter() {
+      const { info, features, limits } = await openAdapter()
+      const name = [info.vendor, info.architecture, info.description || info.device].filter(Boolean).join(' ')
+      return {
+        name,
+        software: info.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader|software/i.test(name),
+        shaderF16: features.has('shader-f16'),
+        maxBufferBytes: Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize),
+      }
+    },
+    openBackend,
+    openFolder: location =>
+      Promise.resolve(
+        location.kind === 'url'
+          ? openHttpFolder(location.url, location.name === undefined ? {} : { name: location.name })
+          : openFileFolder(location.name, location.files),
+      ),
+    prepareRuntime,
+    post,
+  })
+  scope.addEventListener('message', event => void seat.handle(event.data))
+  scope.addEventListener('unhandledrejection', event =>
+    post({ type: 'error', error: toErrorRecord(event.reason) }),
+  )
+}
+
+start(globalThis as unknown as WorkerScope)

@@ -1,0 +1,246 @@
+/**
+ * What a page and the engine's Worker say to each other. The other seat of the engine (a worker of the host) speaks the
+ * same. Every message is plain, structured-cloneable data, and both sides check what arrives against the schemas here.
+ */
+import { z } from 'zod'
+import { AttuneError, errorCodes, type ErrorRecord } from '../contract/errors.ts'
+import { type GenerateRequestInput, precisions, samplers } from '../contract/request.ts'
+import type { Pixels } from '../image/resample.ts'
+
+const id = z.int().min(0)
+const count = z.int().min(0)
+const address = z.string().refine(text => URL.canParse(text), 'must be an absolute address')
+// Not z.instanceof, which would promise that the memory is not shared.
+const floats = z.custom<Float32Array>(value => value instanceof Float32Array, 'must be a Float32Array')
+const bytes = z.custom<Uint8Array>(value => value instanceof Uint8Array, 'must be a Uint8Array')
+
+const pixelsSchema = z
+  .object({
+    width: z.int().min(1),
+    height: z.int().min(1),
+    channels: z.union([z.literal(1), z.literal(3), z.literal(4)]),
+    data: bytes,
+  })
+  .refine(
+    ({ width, height, channels, data }) => data.length === width * height * channels,
+    'a picture of another size than its bytes',
+  )
+
+/** Where a model lies: below an address, or as files that the person chose (a folder dropped on the page). */
+const locationSchema = z.discriminatedUnion('kind', [
+  z.object({
+    kind: z.literal('url'),
+    /** The folder's address; files are asked for below it. */
+    url: address,
+    /** For messages; the address when absent. */
+    name: z.string().exactOptional(),
+  }),
+  z.object({
+    kind: z.literal('files'),
+    name: z.string(),
+    /** Paths relative to the model's folder, with forward slashes. */
+    files: z.array(z.object({ path: z.string(), content: z.instanceof(Blob) })),
+  }),
+])
+
+/** onnxruntime's own files in a page. Only the first `open` of a Worker can set them. */
+const runtimeSchema = z.object({
+  /** Address of the folder with its .mjs and .wasm, or of each; beside the script when absent. */
+  wasmPaths: z
+    .union([address, z.object({ mjs: address.exactOptional(), wasm: address.exactOptional() })])
+    .exactOptional(),
+  /** More than one needs a cross-origin isolated page and `wasmPaths` as a folder. */
+  threads: z.int().min(1).max(64).exactOptional(),
+})
+
+const inputsSchema = z.object({
+  /** Unit noise [C, h, w] in place of the seed's first draw. */
+  initialNoise: floats.exactOptional(),
+  /** The draws of samplers that add noise. */
+  stepNoise: z.array(floats).exactOptional(),
+  posteriorNoise: z.array(floats).exactOptional(),
+  /** RGB of any size; resized to the request's. */
+  init: pixelsSchema.exactOptional(),
+  /** Any size; white is drawn anew. */
+  mask: pixelsSchema.exactOptional(),
+})
+
+/** From the page to the Worker. Each answer carries the id of its question; ids are the page's own. */
+export const engineRequestSchema = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('hello'), id }),
+  z.object({
+    type: z.literal('open'),
+    id,
+    model: locationSchema,
+    /** Where vocab.json and merges.txt lie when the model brings none. */
+    tokenizer: locationSchema.exactOptional(),
+    runtime: runtimeSchema.exactOptional(),
+  }),
+  z.object({
+    type: z.literal('generate'),
+    id,
+    /** Checked by `parseRequest`, whose messages name the fields. */
+    request: z.custom<GenerateRequestInput>(value => typeof value === 'object' && value !== null),
+    inputs: inputsSchema,
+  }),
+  /** `id` is that of the run to stop; nothing happens when it has ended. */
+  z.object({ type: z.literal('cancel'), id }),
+  z.object({ type: z.literal('close'), id }),
+])
+
+const adapterSchema = z.object({
+  /** Vendor, architecture and name as far as the browser tells. */
+  name: z.string(),
+  /** Runs on the processor. */
+  software: z.boolean(),
+  shaderF16: z.boolean(),
+  maxBufferBytes: count,
+})
+
+const modelSchema = z.object({
+  name: z.string(),
+  task: z.enum(['text-to-image', 'inpaint']),
+  /** Pixels that width and height must be multiples of. */
+  sizeFactor: z.int().min(1),
+  latentChannels: z.int().min(1),
+  hasPreview: z.boolean(),
+  defaults: z.object({
+    width: count,
+    height: count,
+    steps: count,
+    guidanceScale: z.number(),
+    sampler: z.enum(samplers),
+    precision: z.enum(precisions),
+    clipSkip: count,
+  }),
+})
+
+const progressSchema = z.object({
+  step: count,
+  steps: count,
+  sigma: z.number(),
+  milliseconds: z.number(),
+  preview: pixelsSchema.exactOptional(),
+})
+
+const resultSchema = z.object({
+  picture: pixelsSchema,
+  latents: z.object({ shape: z.array(count), data: floats }),
+  /** The request with the model's choices filled in: what the PNG records. */
+  used: z.object({
+    prompt: z.string(),
+    negativePrompt: z.string(),
+    width: count,
+    height: count,
+    steps: count,
+    guidanceScale: z.number(),
+    guidanceRescale: z.number(),
+    seed: z.string(),
+    rng: z.enum(['cpu', 'philox']),
+    sampler: z.enum(samplers),
+    precision: z.enum(precisions),
+    clipSkip: count,
+    strength: z.number().exactOptional(),
+  }),
+  adapter: z.object({ backend: z.enum(['webgpu', 'wasm', 'cpu', 'interpreter']), name: z.string() }),
+  /** Milliseconds by stage: device, text, compile, denoise, decode, total; and the median step. */
+  timings: z.record(z.string(), z.number()),
+  activationBytes: count,
+})
+
+const errorSchema = z.object({
+  code: z.enum(errorCodes),
+  message: z.string(),
+  remedy: z.string().exactOptional(),
+})
+
+/** From the Worker to the page. */
+export const engineMessageSchema = z.discriminatedUnion('type', [
+  /** The answer to hello; `error` says why this seat cannot draw. */
+  z.object({
+    type: z.literal('ready'),
+    id,
+    adapter: adapterSchema.exactOptional(),
+    error: errorSchema.exactOptional(),
+  }),
+  z.object({ type: z.literal('opened'), id, model: modelSchema, milliseconds: z.number() }),
+  z.object({ type: z.literal('progress'), id, progress: progressSchema }),
+  z.object({ type: z.literal('done'), id, result: resultSchema }),
+  z.object({ type: z.literal('closed'), id }),
+  /** Without an id: a question that could not be read, or a fault outside any run. */
+  z.object({ type: z.literal('error'), id: id.exactOptional(), error: errorSchema }),
+])
+
+export type EngineRequest = z.output<typeof engineRequestSchema>
+export type EngineMessage = z.output<typeof engineMessageSchema>
+export type ModelLocation = z.output<typeof locationSchema>
+export type RuntimeOptions = z.output<typeof runtimeSchema>
+export type EngineInputs = z.output<typeof inputsSchema>
+export type AdapterFacts = z.output<typeof adapterSchema>
+export type OpenedModel = z.output<typeof modelSchema>
+export type EngineProgress = z.output<typeof progressSchema>
+export type EngineResult = z.output<typeof resultSchema>
+
+/** @throws AttuneError `internal` for what is not a request: a page of another version, or somebody else's message. */
+export function parseEngineRequest(data: unknown): EngineRequest {
+  return parse(engineRequestSchema, data, 'The engine was sent a message that it does not understand')
+}
+
+/** @throws AttuneError `internal` */
+export function parseEngineMessage(data: unknown): EngineMessage {
+  return parse(engineMessageSchema, data, 'The engine sent a message that this window does not understand')
+}
+
+function parse<T>(schema: z.ZodType<T>, data: unknown, what: string): T {
+  const parsed = schema.safeParse(data)
+  if (parsed.success) return parsed.data
+  const issue = parsed.error.issues[0]
+  const why = issue ? `${issue.path.join('.') || 'message'}: ${issue.message}` : 'unknown shape'
+  throw new AttuneError(
+    'internal',
+    `${what} (${why}).`,
+    'Reload the window; if it happens again, report it.',
+    {
+      cause: parsed.error,
+    },
+  )
+}
+
+/** The id of a message that could not be read, where it has one. */
+export function idOf(data: unknown): number | undefined {
+  const found = id.safeParse((data as { id?: unknown } | null | undefined)?.id)
+  return found.success ? found.data : undefined
+}
+
+/**
+ * The buffers that a message may give away: those of a picture, a preview and latents, which its sender does not keep.
+ * Each once, and only where the array is the whole of its buffer.
+ */
+export function transferList(message: EngineMessage): ArrayBuffer[] {
+  const arrays: (Uint8Array | Float32Array)[] = []
+  const add = (pixels: Pixels | undefined) => pixels && arrays.push(pixels.data)
+  if (message.type === 'progress') add(message.progress.preview)
+  if (message.type === 'done') {
+    add(message.result.picture)
+    arrays.push(message.result.latents.data)
+  }
+  const buffers = new Set<ArrayBuffer>()
+  for (const { buffer, byteLength } of arrays) {
+    if (buffer instanceof ArrayBuffer && buffer.byteLength === byteLength) buffers.add(buffer)
+  }
+  return [...buffers]
+}
+
+/** Any thrown value as a record. */
+export function toErrorRecord(error: unknown): ErrorRecord {
+  if (error instanceof AttuneError) return error.toRecord()
+  return {
+    code: 'internal',
+    message: `The engine failed: ${error instanceof Error ? error.message : String(error)}`,
+    remedy: 'This is a fault in Attune: please report it with the message.',
+  }
+}
+
+export function fromErrorRecord({ code, message, remedy }: ErrorRecord): AttuneError {
+  return new AttuneError(code, message, remedy)
+}

@@ -1,0 +1,279 @@
+/**
+ * A seat of the engine: answers the messages of `messages.ts` with one model, one backend and one run at a time. What
+ * depends on the place (how a GPU is found, how messages travel) comes from outside, so that a Worker of a page and a
+ * worker of the host are the same seat.
+ */
+import { AttuneError } from '../contract/errors.ts'
+import { parseRequest, type Precision, type ResolvedRequest, resolveRequest } from '../contract/request.ts'
+import type { Backend } from '../graph/program.ts'
+import { type Pixels, resizeLanczos, toGrey } from '../image/resample.ts'
+import { DiffusionModel } from '../pipeline/diffusion-model.ts'
+import type { ModelFolder } from '../pipeline/folder.ts'
+import { type GenerateInputs, generate } from '../pipeline/generate.ts'
+import {
+  type AdapterFacts,
+  type EngineInputs,
+  type EngineMessage,
+  type EngineRequest,
+  idOf,
+  type ModelLocation,
+  type OpenedModel,
+  parseEngineRequest,
+  type RuntimeOptions,
+  toErrorRecord,
+} from './messages.ts'
+
+export interface SeatBackend extends Backend {
+  /** @throws the failure of a device that was lost since the last run. */
+  check(): void
+}
+
+/** What the place gives to the seat. */
+export interface SeatPlace {
+  /** @throws AttuneError `unsupported` when there is none. */
+  describeAdapter(): Promise<AdapterFacts>
+  openBackend(precision: Precision): Promise<SeatBackend>
+  openFolder(location: ModelLocation): Promise<ModelFolder & { trim?(): void }>
+  /** Called before the first model is opened, and at each later one. */
+  prepareRuntime(options: RuntimeOptions): Promise<void>
+  post(message: EngineMessage): void
+}
+
+interface Opened {
+  readonly model: DiffusionModel
+  readonly folders: readonly (ModelFolder & { trim?(): void })[]
+}
+
+export class EngineSeat {
+  readonly #place: SeatPlace
+  #opened: Opened | undefined
+  #backend: { readonly precision: Precision; readonly backend: SeatBackend } | undefined
+  /** What is being done now, and how to stop it. */
+  #task: { readonly id: number; readonly controller: AbortController; done: Promise<void> } | undefined
+
+  constructor(place: SeatPlace) {
+    this.#place = place
+  }
+
+  /** Answers one message. Never throws: whatever goes wrong is posted. */
+  async handle(data: unknown): Promise<void> {
+    let message: EngineRequest
+    try {
+      message = parseEngineRequest(data)
+    } catch (error) {
+      this.#fail(idOf(data), error)
+      return
+    }
+    const { id } = message
+    switch (message.type) {
+      case 'hello':
+        return this.#hello(id)
+      case 'open':
+        return this.#alone(id, () => this.#open(message))
+      case 'generate':
+        return this.#alone(id, signal => this.#generate(message, signal))
+      case 'cancel':
+        if (this.#task?.id === id) this.#task.controller.abort(stopped())
+        return
+      case 'close':
+        this.#task?.controller.abort(stopped())
+        await this.#task?.done
+        return this.#alone(id, async () => {
+          await this.#dropModel()
+          this.#place.post({ type: 'closed', id })
+        })
+    }
+  }
+
+  #fail(id: number | undefined, error: unknown): void {
+    this.#place.post({ type: 'error', ...(id !== undefined && { id }), error: toErrorRecord(error) })
+  }
+
+  async #hello(id: number): Promise<void> {
+    try {
+      this.#place.post({ type: 'ready', id, adapter: await this.#place.describeAdapter() })
+    } catch (error) {
+      this.#place.post({ type: 'ready', id, error: toErrorRecord(error) })
+    }
+  }
+
+  /** Runs `work` unless something else runs: a queue belongs to the caller, who can show it. */
+  async #alone(id: number, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    if (this.#task) {
+      const busy = new AttuneError(
+        'bad-argument',
+        'The engine is busy with another request.',
+        'Wait until it is done, or stop it first.',
+      )
+      this.#fail(id, busy)
+      return
+    }
+    const controller = new AbortController()
+    const run = async () => {
+      try {
+        await work(controller.signal)
+      } catch (error) {
+        this.#fail(id, error)
+      }
+    }
+    const task = { id, controller, done: Promise.resolve() }
+    this.#task = task
+    task.done = run().finally(() => {
+      this.#task = undefined
+    })
+    await task.done
+  }
+
+  async #open(message: EngineRequest & { type: 'open' }): Promise<void> {
+    const started = performance.now()
+    await this.#place.prepareRuntime(message.runtime ?? {})
+    const folder = await this.#place.openFolder(message.model)
+    const tokenizer = message.tokenizer && (await this.#place.openFolder(message.tokenizer))
+    const folders = [folder, ...(tokenizer ? [tokenizer] : [])]
+    let model: DiffusionModel
+    try {
+      model = await DiffusionModel.open(folder, tokenizer)
+    } catch (error) {
+      await Promise.all(folders.map(each => each.close()))
+      throw error
+    }
+    // Only now: a model that cannot be opened leaves the one before it in use.
+    await this.#dropModel()
+    this.#opened = { model, folders }
+    const milliseconds = performance.now() - started
+    this.#place.post({ type: 'opened', id: message.id, model: factsOf(model), milliseconds })
+  }
+
+  async #generate(
+    { id, request, inputs }: EngineRequest & { type: 'generate' },
+    signal: AbortSignal,
+  ): Promise<void> {
+    const started = performance.now()
+    const opened = this.#opened
+    if (!opened) {
+      throw new AttuneError('bad-argument', 'No model is open.', 'Open a model before drawing.')
+    }
+    const { model } = opened
+    const used = resolveRequest(parseRequest(request), model.defaults, model.sizeFactor, inputs.init)
+    const backend = await this.#openBackend(used.precision)
+    const device = performance.now() - started
+    const steps: number[] = []
+    try {
+      const run = generate(model, backend, used, prepareInputs(inputs, used), signal)
+      let next = await run.next()
+      for (; !next.done; next = await run.next()) {
+        steps.push(next.value.milliseconds)
+        this.#place.post({ type: 'progress', id, progress: next.value })
+      }
+      const { picture, latents, timings, activationBytes } = next.value
+      this.#place.post({
+        type: 'done',
+        id,
+        result: {
+          picture,
+          latents: { shape: [...latents.shape], data: latents.data },
+          used,
+          adapter: { backend: backend.name, name: backend.description },
+          timings: { device, ...timings, stepMedian: median(steps), total: performance.now() - started },
+          activationBytes,
+        },
+      })
+    } catch (error) {
+      throw await this.#afterFailure(error)
+    } finally {
+      // Its weights are on the GPU now.
+      for (const folder of opened.folders) folder.trim?.()
+    }
+  }
+
+  /**
+   * After a clean stop or a refused argument the backend is as good as before. After anything else its weights may be
+   * half loaded or its device gone: the next run opens a new one.
+   * @returns what to tell: a lost device shows itself first as some failed operation.
+   */
+  async #afterFailure(error: unknown): Promise<unknown> {
+    if (error instanceof AttuneError && (error.code === 'cancelled' || error.code === 'bad-argument'))
+      return error
+    // The loss is told in a task of its own.
+    await new Promise(resolve => setTimeout(resolve))
+    let cause = error
+    try {
+      this.#backend?.backend.check()
+    } catch (lost) {
+      cause = lost
+    }
+    await this.#dropBackend()
+    return cause
+  }
+
+  async #openBackend(precision: Precision): Promise<SeatBackend> {
+    const present = this.#backend
+    if (present?.precision === precision) {
+      try {
+        present.backend.check()
+        return present.backend
+      } catch {
+        // Lost while nothing ran: nobody waits for the message, and a new device is asked for.
+      }
+    }
+    await this.#dropBackend()
+    const backend = await this.#place.openBackend(precision)
+    this.#backend = { precision, backend }
+    return backend
+  }
+
+  async #dropBackend(): Promise<void> {
+    const present = this.#backend
+    this.#backend = undefined
+    await present?.backend.dispose()
+  }
+
+  /** The weights on the GPU go with the model that they belong to. */
+  async #dropModel(): Promise<void> {
+    const present = this.#opened
+    this.#opened = undefined
+    await this.#dropBackend()
+    await present?.model.close()
+    await Promise.all(present?.folders.map(folder => folder.close()) ?? [])
+  }
+}
+
+function factsOf(model: DiffusionModel): OpenedModel {
+  return {
+    name: model.folder.name,
+    task: model.task,
+    sizeFactor: model.sizeFactor,
+    latentChannels: model.vae.config.latentChannels,
+    hasPreview: model.preview !== undefined,
+    defaults: model.defaults,
+  }
+}
+
+/** Pictures at the request's size: RGB for the start, one channel for the mask. */
+function prepareInputs(
+  { init, mask, ...noise }: EngineInputs,
+  { width, height }: ResolvedRequest,
+): GenerateInputs {
+  if (init && init.channels !== 3) {
+    throw new AttuneError(
+      'bad-argument',
+      'The picture to begin from is not RGB.',
+      'Flatten it onto white first.',
+    )
+  }
+  const sized = (pixels: Pixels): Pixels =>
+    pixels.width === width && pixels.height === height ? pixels : resizeLanczos(pixels, width, height)
+  return {
+    ...noise,
+    ...(init && { init: sized(init) }),
+    ...(mask && { mask: mask.channels === 1 ? sized(mask) : toGrey(sized(mask)) }),
+  }
+}
+
+const stopped = (): AttuneError =>
+  new AttuneError('cancelled', 'The run was stopped.', 'Run again to start over.')
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  return sorted[Math.floor(sorted.length / 2)] ?? 0
+}
