@@ -27,7 +27,7 @@ export default defineConfig({
           execArgv: ['--expose-gc'],
           fileParallelism: false,
           // A cold software driver compiles each pipeline for up to several seconds.
-          testTimeout: 300_000,
+          testTimeout: 600_000,
           hookTimeout: 300_000,
         },
       },

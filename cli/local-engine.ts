@@ -5,15 +5,15 @@
 import { fileURLToPath } from 'node:url'
 import { basename, resolve } from 'node:path'
 import { readMask, readPicture } from '../host/images.ts'
+import { openBackend } from './backend.ts'
 import { openModelFolder } from '../host/model-folder.ts'
-import { openNodeAdapter } from '../host/webgpu.ts'
 import { AttuneError } from '../model/contract/errors.ts'
 import { type ResolvedRequest, resolveRequest } from '../model/contract/request.ts'
-import { WebGpuBackend } from '../model/gpu/backend.ts'
 import type { Backend } from '../model/graph/program.ts'
 import { DiffusionModel } from '../model/pipeline/diffusion-model.ts'
 import { readJson } from '../model/pipeline/folder.ts'
 import { type GenerateInputs, generate } from '../model/pipeline/generate.ts'
+import { workOf } from '../model/pipeline/work.ts'
 import type { NpyArray } from '../model/tensor/npy.ts'
 import type { Engine, GenerateHooks, GenerateJob, GenerateResult } from './engine.ts'
 
@@ -27,7 +27,12 @@ export const localEngine: Engine = {
     try {
       const request = resolveRequest(job.request, model.defaults, model.sizeFactor, job.init)
       const loaded = performance.now()
-      const backend = await openBackend(job, request)
+      const { gigaflop, parameters } = workOf(model, request)
+      const { backend: wanted } = job
+      const backend = await openBackend(
+        { backend: wanted, precision: request.precision, gigaflop, parameters },
+        hooks.onNotice,
+      )
       try {
         const opened = performance.now()
         const { result, steps } = await draw(model, backend, request, job, hooks)
@@ -73,17 +78,6 @@ async function openModel(job: GenerateJob, hooks: GenerateHooks): Promise<Diffus
     hooks.onNotice('The embedded model is still in training: expect simple pictures with soft edges.')
   }
   return DiffusionModel.open(folder, tokenizer)
-}
-
-async function openBackend(job: GenerateJob, request: ResolvedRequest): Promise<Backend> {
-  if (job.backend === 'wasm' || job.backend === 'cpu') {
-    throw new AttuneError(
-      'unsupported',
-      `The ${job.backend} backend is not there yet.`,
-      'Leave out --backend, or use --backend webgpu.',
-    )
-  }
-  return WebGpuBackend.open(await openNodeAdapter(), { precision: request.precision })
 }
 
 async function draw(

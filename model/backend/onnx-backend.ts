@@ -3,8 +3,10 @@
  * (onnxruntime-node, where the person has installed it). The module comes from outside: `host/onnxruntime.ts` in
  * Node, an import of `onnxruntime-web` in a page.
  *
- * Memory of a program: the runtime holds the weights as f32 and a second, packed copy of those of products; while
- * loading, the block as stored comes on top. A wasm heap ends at 4 GB and never shrinks.
+ * Memory of a program: the runtime holds its weights as f32; while it is loaded, the block as stored comes on top,
+ * once outside and in parts once inside the runtime. Measured for SD 1.5's UNet from f16 (1.6 GB): 5.1 GB of process
+ * memory at the peak with wasm, 7.4 GB with cpu. All programs of wasm share one heap, which ends at 4 GB and never
+ * shrinks.
  */
 import { AttuneError, invariant } from '../contract/errors.ts'
 import { fuse } from '../graph/fusion.ts'

@@ -126,10 +126,19 @@ function gpuError(error: GPUError, what: string): AttuneError {
   )
 }
 
+/** Whether an adapter computes on the processor. */
+export function isSoftwareAdapter({ info }: GPUAdapter): boolean {
+  return info.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader|software/i.test(wordsOf(info))
+}
+
+function wordsOf({ vendor, architecture, device, description }: GPUAdapterInfo): string {
+  return `${vendor} ${architecture} ${device} ${description}`
+}
+
 function factsOf(adapter: GPUAdapter, device: GPUDevice, options: GpuDeviceOptions): DeviceFacts {
   const { info } = adapter
-  const words = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`.toLowerCase()
-  const software = info.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader|software/.test(words)
+  const words = wordsOf(info).toLowerCase()
+  const software = isSoftwareAdapter(adapter)
   const swiftshader = words.includes('swiftshader')
   const fixed =
     info.subgroupMinSize === info.subgroupMaxSize && info.subgroupMinSize <= 16 && info.subgroupMinSize >= 4

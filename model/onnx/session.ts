@@ -160,8 +160,8 @@ function runtimeError(what: string, error: unknown): AttuneError {
   ) {
     return new AttuneError(
       'out-of-memory',
-      `${what}: the WebAssembly memory is full (${why}).`,
-      'Close other programs, or use a model with a smaller text encoder.',
+      `${what}: onnxruntime ran out of memory (${why}).`,
+      'Close other programs, choose a smaller picture or model, or run with another --backend.',
       { cause: error },
     )
   }

@@ -6,6 +6,7 @@ import { AttuneError } from '../contract/errors.ts'
 import type { GenerateRequestInput } from '../contract/request.ts'
 import {
   type AdapterFacts,
+  type BackendChoice,
   type EngineInputs,
   type EngineMessage,
   type EngineProgress,
@@ -36,6 +37,8 @@ export interface GenerateOptions {
   readonly onProgress?: (progress: EngineProgress) => void
   /** Stops the run after the step that it is in. */
   readonly signal?: AbortSignal
+  /** `auto` unless given. */
+  readonly backend?: BackendChoice
 }
 
 /** A request before the client gives it its number. */
@@ -52,7 +55,7 @@ interface Pending {
 }
 
 export class EngineClient {
-  /** Why this seat cannot draw; undefined when it can. */
+  /** Why this seat has no WebGPU; it draws with WebAssembly then, many times slower. Undefined when all is well. */
   readonly problem: AttuneError | undefined
   readonly adapter: AdapterFacts | undefined
   readonly #connection: Connection
@@ -65,7 +68,7 @@ export class EngineClient {
 
   /**
    * Waits until the Worker's script runs and has looked for a GPU. Without one this resolves all the same, and
-   * `problem` says why; the caller may take the other seat.
+   * `problem` says why; the caller may take the host's seat.
    * @throws AttuneError `internal` when the script cannot be loaded.
    */
   static async start(port: EnginePort): Promise<EngineClient> {
@@ -98,7 +101,7 @@ export class EngineClient {
   async generate(
     request: GenerateRequestInput,
     inputs: EngineInputs = {},
-    { onProgress, signal }: GenerateOptions = {},
+    { onProgress, signal, backend }: GenerateOptions = {},
   ): Promise<EngineResult> {
     const reason = (): unknown => (signal?.reason instanceof AttuneError ? signal.reason : stopped())
     if (signal?.aborted) throw reason()
@@ -107,7 +110,11 @@ export class EngineClient {
     const cancel = (): void => connection.send({ type: 'cancel', id })
     signal?.addEventListener('abort', cancel)
     try {
-      const done = await connection.ask({ type: 'generate', request, inputs }, 'done', { id, onProgress })
+      const done = await connection.ask(
+        { type: 'generate', request, inputs, ...(backend && { backend }) },
+        'done',
+        { id, onProgress },
+      )
       return done.result
     } catch (error) {
       throw error instanceof AttuneError && error.code === 'cancelled' && signal?.aborted ? reason() : error

@@ -5,10 +5,18 @@
  * Bundlers should let `onnxruntime-web` mean `onnxruntime-web/wasm`: half the size, and all that is used here.
  */
 import { AttuneError } from '../contract/errors.ts'
+import type { Precision } from '../contract/request.ts'
+import { OnnxBackend } from '../backend/onnx-backend.ts'
 import { WebGpuBackend } from '../gpu/backend.ts'
 import { openFileFolder } from './file-folder.ts'
 import { openHttpFolder } from './http-folder.ts'
-import { type EngineMessage, type RuntimeOptions, toErrorRecord, transferList } from './messages.ts'
+import {
+  type BackendChoice,
+  type EngineMessage,
+  type RuntimeOptions,
+  toErrorRecord,
+  transferList,
+} from './messages.ts'
 import { EngineSeat, type SeatBackend } from './seat.ts'
 
 /** What is used of the scope: TypeScript's DOM library describes a window's. */
@@ -31,14 +39,33 @@ async function openAdapter(): Promise<GPUAdapter> {
   )
 }
 
-async function openBackend(precision: 'f32' | 'f16'): Promise<SeatBackend> {
-  const backend = await WebGpuBackend.open(await openAdapter(), { precision })
+async function openBackend(precision: Precision, choice: BackendChoice): Promise<SeatBackend> {
+  if (choice === 'wasm') return openWasm()
+  const adapter = await openAdapter().catch((error: unknown) => error as Error)
+  if (adapter instanceof Error) {
+    if (choice === 'auto') return openWasm()
+    throw adapter
+  }
+  const backend = await WebGpuBackend.open(adapter, { precision })
   return {
     name: backend.name,
     description: backend.description,
     compile: graph => backend.compile(graph),
     dispose: () => backend.dispose(),
     check: () => backend.gpu.check(),
+  }
+}
+
+/** Computes in f32, whatever precision was asked for. */
+async function openWasm(): Promise<SeatBackend> {
+  const ort = await import('onnxruntime-web')
+  const backend = OnnxBackend.open({ kind: 'wasm', ort, threads: ort.env.wasm.numThreads || 1 })
+  return {
+    name: backend.name,
+    description: backend.description,
+    compile: graph => backend.compile(graph),
+    dispose: () => backend.dispose(),
+    check: () => undefined,
   }
 }
 

@@ -65,6 +65,9 @@ const inputsSchema = z.object({
   mask: pixelsSchema.exactOptional(),
 })
 
+export const backendChoices = ['auto', 'webgpu', 'wasm'] as const
+export type BackendChoice = (typeof backendChoices)[number]
+
 /** From the page to the Worker. Each answer carries the id of its question; ids are the page's own. */
 export const engineRequestSchema = z.discriminatedUnion('type', [
   z.object({ type: z.literal('hello'), id }),
@@ -82,6 +85,8 @@ export const engineRequestSchema = z.discriminatedUnion('type', [
     /** Checked by `parseRequest`, whose messages name the fields. */
     request: z.custom<GenerateRequestInput>(value => typeof value === 'object' && value !== null),
     inputs: inputsSchema,
+    /** `auto`, the default: WebGPU where there is an adapter, else WebAssembly. */
+    backend: z.enum(backendChoices).exactOptional(),
   }),
   /** `id` is that of the run to stop; nothing happens when it has ended. */
   z.object({ type: z.literal('cancel'), id }),
@@ -156,7 +161,7 @@ const errorSchema = z.object({
 
 /** From the Worker to the page. */
 export const engineMessageSchema = z.discriminatedUnion('type', [
-  /** The answer to hello; `error` says why this seat cannot draw. */
+  /** The answer to hello; `error` says why this seat has no WebGPU. */
   z.object({
     type: z.literal('ready'),
     id,

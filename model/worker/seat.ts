@@ -12,6 +12,7 @@ import type { ModelFolder } from '../pipeline/folder.ts'
 import { type GenerateInputs, generate } from '../pipeline/generate.ts'
 import {
   type AdapterFacts,
+  type BackendChoice,
   type EngineInputs,
   type EngineMessage,
   type EngineRequest,
@@ -32,7 +33,7 @@ export interface SeatBackend extends Backend {
 export interface SeatPlace {
   /** @throws AttuneError `unsupported` when there is none. */
   describeAdapter(): Promise<AdapterFacts>
-  openBackend(precision: Precision): Promise<SeatBackend>
+  openBackend(precision: Precision, choice: BackendChoice): Promise<SeatBackend>
   openFolder(location: ModelLocation): Promise<ModelFolder & { trim?(): void }>
   /** Called before the first model is opened, and at each later one. */
   prepareRuntime(options: RuntimeOptions): Promise<void>
@@ -47,7 +48,7 @@ interface Opened {
 export class EngineSeat {
   readonly #place: SeatPlace
   #opened: Opened | undefined
-  #backend: { readonly precision: Precision; readonly backend: SeatBackend } | undefined
+  #backend: { readonly key: string; readonly backend: SeatBackend } | undefined
   /** What is being done now, and how to stop it. */
   #task: { readonly id: number; readonly controller: AbortController; done: Promise<void> } | undefined
 
@@ -145,7 +146,7 @@ export class EngineSeat {
   }
 
   async #generate(
-    { id, request, inputs }: EngineRequest & { type: 'generate' },
+    { id, request, inputs, backend: backendChoice = 'auto' }: EngineRequest & { type: 'generate' },
     signal: AbortSignal,
   ): Promise<void> {
     const started = performance.now()
@@ -155,7 +156,7 @@ export class EngineSeat {
     }
     const { model } = opened
     const used = resolveRequest(parseRequest(request), model.defaults, model.sizeFactor, inputs.init)
-    const backend = await this.#openBackend(used.precision)
+    const backend = await this.#openBackend(used.precision, backendChoice)
     const device = performance.now() - started
     const steps: number[] = []
     try {
@@ -164,6 +165,8 @@ export class EngineSeat {
       for (; !next.done; next = await run.next()) {
         steps.push(next.value.milliseconds)
         this.#place.post({ type: 'progress', id, progress: next.value })
+        // A backend on the processor never lets go by itself, and a request to stop would wait for the end.
+        await nextTask()
       }
       const { picture, latents, timings, activationBytes } = next.value
       this.#place.post({
@@ -195,7 +198,7 @@ export class EngineSeat {
     if (error instanceof AttuneError && (error.code === 'cancelled' || error.code === 'bad-argument'))
       return error
     // The loss is told in a task of its own.
-    await new Promise(resolve => setTimeout(resolve))
+    await nextTask()
     let cause = error
     try {
       this.#backend?.backend.check()
@@ -206,9 +209,10 @@ export class EngineSeat {
     return cause
   }
 
-  async #openBackend(precision: Precision): Promise<SeatBackend> {
+  async #openBackend(precision: Precision, choice: BackendChoice): Promise<SeatBackend> {
     const present = this.#backend
-    if (present?.precision === precision) {
+    const key = `${choice} ${precision}`
+    if (present?.key === key) {
       try {
         present.backend.check()
         return present.backend
@@ -217,8 +221,8 @@ export class EngineSeat {
       }
     }
     await this.#dropBackend()
-    const backend = await this.#place.openBackend(precision)
-    this.#backend = { precision, backend }
+    const backend = await this.#place.openBackend(precision, choice)
+    this.#backend = { key, backend }
     return backend
   }
 
@@ -269,6 +273,8 @@ function prepareInputs(
     ...(mask && { mask: mask.channels === 1 ? sized(mask) : toGrey(sized(mask)) }),
   }
 }
+
+const nextTask = (): Promise<void> => new Promise(resolve => setTimeout(resolve))
 
 const stopped = (): AttuneError =>
   new AttuneError('cancelled', 'The run was stopped.', 'Run again to start over.')

@@ -16,7 +16,7 @@ const machine: ChoiceInput = {
   gigaflop: 33,
 }
 /** SD 1.5 at 512x512, 20 steps with guidance. */
-const large = { ...machine, gigaflop: 35_000, parameters: 860e6 }
+const large = { ...machine, gigaflop: 35_000, parameters: 1067e6 }
 
 describe('chooseBackend', () => {
   it('takes a real GPU always, and says nothing', () => {

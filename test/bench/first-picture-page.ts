@@ -2,7 +2,7 @@
  * From the address to the first picture in a headless Chromium, as a table of stages.
  *
  *   npx tsx test/bench/first-picture-page.ts [--model FOLDER] [--prompt TEXT] [--runs N] [--steps N]
- *     [--precision f32|f16] [--adapter swiftshader|default]
+ *     [--precision f32|f16] [--adapter swiftshader|default] [--backend auto|webgpu|wasm] [--threads N]
  *
  * Each run starts a browser with an empty profile: its own caches of scripts and shaders are cold, the system's file
  * cache is warm from the second run on. The clock starts with the navigation. The second picture of a run draws with
@@ -12,6 +12,7 @@ import { loadavg } from 'node:os'
 import { basename, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { GenerateRequestInput } from '../../model/contract/request.ts'
+import { backendChoices } from '../../model/worker/messages.ts'
 import { callPage, findChromium, launchChromium, whyNoChromium } from '../e2e/browser.ts'
 import type { Outcome, PageResult } from '../e2e/page.ts'
 import { type PageServer, startPageServer } from '../support/page-server.ts'
@@ -24,8 +25,12 @@ const { values } = parseArgs({
     steps: { type: 'string' },
     precision: { type: 'string', default: 'f16' },
     adapter: { type: 'string', default: 'swiftshader' },
+    backend: { type: 'string', default: 'auto' },
+    threads: { type: 'string', default: '1' },
   },
 })
+
+const backend = backendChoices.find(choice => choice === values.backend) ?? 'auto'
 
 interface Figures {
   readonly adapter: string
@@ -55,11 +60,11 @@ async function measure(
     const script = await now()
     unwrap(await callPage(page, 'start'))
     const worker = await now()
-    unwrap(await callPage(page, 'open', `${server.origin}/models/model`))
+    unwrap(await callPage(page, 'open', `${server.origin}/models/model`, { threads: Number(values.threads) }))
     const open = await now()
-    const first = unwrap(await callPage(page, 'draw', { request }))
+    const first = unwrap(await callPage(page, 'draw', { request, backend }))
     const requests = server.requests.length - before
-    const second = unwrap(await callPage(page, 'draw', { request }))
+    const second = unwrap(await callPage(page, 'draw', { request, backend }))
     return {
       adapter: first.adapter.name,
       requests,

@@ -37,6 +37,8 @@ export function launchChromium(
     args: [
       '--enable-unsafe-webgpu',
       ...(adapter === 'swiftshader' ? ['--use-webgpu-adapter=swiftshader'] : ['--enable-features=Vulkan']),
+      // A page whose GPU process ended would wait two minutes for another device.
+      '--disable-domain-blocking-for-3d-apis',
       // It would look for Google's hosts.
       '--disable-quic',
       '--no-first-run',

@@ -144,6 +144,15 @@ if (!executable) {
       expect(again.latents).toEqual(first)
     })
 
+    test('a GPU that goes away ends the run by name; the next run finds another', async () => {
+      const endless = callPage(page, 'draw', { request: { ...request, steps: 1000 } })
+      await page.waitForFunction('globalThis.attune.seen() > 0')
+      await (await browser.newBrowserCDPSession()).send('Browser.crashGpuProcess')
+      expect(await endless).toMatchObject({ error: { code: 'device-lost' } })
+      const again = value(await callPage(page, 'draw', { request, initialNoise }))
+      expect(again.latents).toEqual(first)
+    })
+
     test('a request that cannot be used is refused by the field, and leaves the engine usable', async () => {
       const wrong = await callPage(page, 'draw', { request: { ...request, width: 120 } })
       expect(wrong).toMatchObject({ error: { code: 'bad-argument' } })
@@ -151,6 +160,16 @@ if (!executable) {
       expect(JSON.stringify(short)).toContain('The initial noise has 3 numbers')
       const one = value(await callPage(page, 'draw', { request: { ...request, steps: 1 } }))
       expect(one.steps).toEqual([1])
+    })
+
+    test('it draws the same with WebAssembly alone', async () => {
+      const result = value(await callPage(page, 'draw', { request, initialNoise, backend: 'wasm' }))
+      const distance = relativeL2(result.latents, finalLatents(theCase).data)
+      console.log(
+        `${result.adapter.name}: total ${Math.round(result.timings['total'] ?? 0)} ms; ${distance.toExponential(2)}`,
+      )
+      expect(result.adapter.backend).toBe('wasm')
+      expect(distance).toBeLessThanOrEqual(1e-3)
     })
 
     test('a script that is not there is told, not waited for', async () => {

@@ -5,13 +5,19 @@
 import { AttuneError, type ErrorRecord } from '../../model/contract/errors.ts'
 import type { GenerateRequestInput } from '../../model/contract/request.ts'
 import { EngineClient, type EnginePort } from '../../model/worker/client.ts'
-import { type AdapterFacts, type OpenedModel, toErrorRecord } from '../../model/worker/messages.ts'
+import {
+  type AdapterFacts,
+  type BackendChoice,
+  type OpenedModel,
+  toErrorRecord,
+} from '../../model/worker/messages.ts'
 
 export interface PageRun {
   readonly request: GenerateRequestInput
   readonly initialNoise?: readonly number[]
   /** Stops the run when this step is done. */
   readonly stopAfter?: number
+  readonly backend?: BackendChoice
 }
 
 export interface PageResult {
@@ -32,9 +38,11 @@ export type Outcome<T> =
 export interface EnginePage {
   /** The page's own view of WebGPU and of isolation, then the Worker's. */
   start(worker?: string): Promise<Outcome<{ isolated: boolean; adapter: AdapterFacts | undefined }>>
-  open(address: string, options?: { wasmPaths?: string }): Promise<Outcome<OpenedModel>>
+  open(address: string, options?: { wasmPaths?: string; threads?: number }): Promise<Outcome<OpenedModel>>
   /** `loop` uses the async iterator instead of callbacks. */
   draw(run: PageRun, loop?: boolean): Promise<Outcome<PageResult>>
+  /** Steps of the present run so far. */
+  seen(): number
   close(): Promise<void>
 }
 
@@ -57,11 +65,11 @@ const page: EnginePage = {
       if (client.problem) throw client.problem
       return { isolated: crossOriginIsolated, adapter: client.adapter }
     }),
-  open: (address, { wasmPaths = '/ort/' } = {}) =>
+  open: (address, { wasmPaths = '/ort/', threads = 1 } = {}) =>
     outcome(() =>
-      started().open(address, { runtime: { wasmPaths: new URL(wasmPaths, location.href).href, threads: 1 } }),
+      started().open(address, { runtime: { wasmPaths: new URL(wasmPaths, location.href).href, threads } }),
     ),
-  draw: ({ request, initialNoise, stopAfter }, loop = false) =>
+  draw: ({ request, initialNoise, stopAfter, backend = 'auto' }, loop = false) =>
     outcome(async () => {
       const steps: number[] = []
       seen = steps
@@ -73,7 +81,7 @@ const page: EnginePage = {
       }
       const result = loop
         ? await looped(request, inputs, onProgress)
-        : await started().generate(request, inputs, { onProgress, signal: controller.signal })
+        : await started().generate(request, inputs, { onProgress, signal: controller.signal, backend })
       return {
         steps,
         picture: { ...result.picture, data: [...result.picture.data] },
@@ -83,6 +91,7 @@ const page: EnginePage = {
         sinceLoad: performance.now(),
       }
     }),
+  seen: () => seen.length,
   async close() {
     await client?.close()
     client = undefined

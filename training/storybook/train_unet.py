@@ -7,6 +7,7 @@ AdamW for embeddings, norms, biases and the output layer.
 from __future__ import annotations
 
 import argparse
+import json
 import time
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from .muon import Muon, split
 from .networks import make_scheduler
 from .samples import PROMPTS, decode, grid, make_painter, sample
 from .scenes.chunks import HELD_OUT, chunk_path
+from .scenes.objects import BY_NAME
 from .tokenizer import Tokenizer
 
 PLAIN = ("embedding.weight", "embeddings", "conv_out", "text_model.embeddings")
@@ -34,6 +36,13 @@ class Shard:
         self.ids = np.load(path / "ids.npy")
         self.token_regions = np.load(path / "token_regions.npy")
         self.regions = np.load(path / "regions.npy", mmap_mode="r")
+        facts = json.loads((path / "facts.json").read_text())
+        self.simple = np.array([i for i, f in enumerate(facts) if f["kind"] != "full" and all(BY_NAME[t["name"]].iconic for t in f["things"])])
+
+    def draw(self, rng: np.random.Generator, count: int, focus: float) -> np.ndarray:
+        """Rows of one batch: a share of about `focus` comes from scenes with iconic objects only."""
+        simple = rng.choice(self.simple, min(int(rng.binomial(count, focus)), len(self.simple)), replace=False)
+        return np.unique(np.concatenate([simple, rng.choice(len(self.ids), count - len(simple), replace=False)]))
 
     def take(self, rows: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """rows -> latents [B, 16, h, w], ids [B, 77], token_regions [B, 77], regions [B, 8, h, w]."""
@@ -45,8 +54,8 @@ class Shard:
 class Batches:
     """Random batches; the scenes of a batch share one shape, shapes are drawn by how many scenes have them."""
 
-    def __init__(self, work: Path, seed: int):
-        self.rng = np.random.default_rng(seed)
+    def __init__(self, work: Path, seed: int, focus: float):
+        self.focus, self.rng = focus, np.random.default_rng(seed)
         self.shapes: dict[tuple[int, ...], list[Shard]] = {}
         for path in sorted((work / "chunks").iterdir()):
             if (path / "latents.npy").exists() and int(path.name.split("-")[0]) < HELD_OUT:
@@ -69,7 +78,7 @@ class Batches:
         for i in self.rng.permutation(len(shards))[:4]:
             if left > 0:
                 n = min(share, left)
-                parts.append(shards[i].take(self.rng.choice(len(shards[i].ids), n, replace=False), device))
+                parts.append(shards[i].take(shards[i].draw(self.rng, n, self.focus), device))
                 left -= n
         return tuple(torch.cat(column) for column in zip(*parts, strict=True))
 
@@ -119,6 +128,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4, help="of Newton-Schulz")
     parser.add_argument("--drop", type=float, default=0.1, help="share of captions left out")
     parser.add_argument("--localise", type=float, default=0.02, help="weight of the localisation loss")
+    parser.add_argument("--focus", type=float, default=0.0, help="share of draws from scenes with iconic objects only: for a young model")
     parser.add_argument("--save-minutes", type=float, default=6)
     parser.add_argument("--sample-minutes", type=float, default=12)
     args = parser.parse_args()
@@ -158,7 +168,7 @@ def main() -> None:
         (work / "samples").mkdir(exist_ok=True)
         grid(decode(vae, z, stats["mean"], stats["std"]), PROMPTS).save(work / "samples" / f"{iteration:06d}.png")
 
-    batches, noise = Batches(work, seed=int(time.time())), Noise(device)
+    batches, noise = Batches(work, int(time.time()), args.focus), Noise(device)
     ids_empty = torch.from_numpy(tokenizer.encode([])[0]).long().to(device)
     print(f"{batches.scenes} scenes, {sum(p.numel() for p in painter.parameters()) / 1e6:.1f} M parameters", flush=True)
     saved = drawn = shown = time.monotonic()
@@ -195,7 +205,7 @@ def main() -> None:
             shown = time.monotonic()
         if time.monotonic() - saved > args.save_minutes * 60:
             checkpoint()
-            batches, saved = Batches(work, seed=int(time.time())), time.monotonic()  # chunks encoded meanwhile join in
+            batches, saved = Batches(work, int(time.time()), args.focus), time.monotonic()  # chunks encoded meanwhile join in
         if time.monotonic() - drawn > args.sample_minutes * 60:
             draw()
             drawn = shown = time.monotonic()

@@ -1,0 +1,48 @@
+/** Opens the backend that a request asks for, or the one that serves it fastest on this machine. */
+import { availableParallelism } from 'node:os'
+import { chooseBackend } from '../model/backend/choose.ts'
+import { OnnxBackend } from '../model/backend/onnx-backend.ts'
+import { AttuneError } from '../model/contract/errors.ts'
+import { WebGpuBackend } from '../model/gpu/backend.ts'
+import { isSoftwareAdapter } from '../model/gpu/device.ts'
+import type { Backend } from '../model/graph/program.ts'
+import { hasNativeOnnxRuntime, installNativeCommand, openNodeOnnxRuntime } from '../host/onnxruntime.ts'
+import { openNodeAdapter } from '../host/webgpu.ts'
+
+export interface BackendRequest {
+  readonly backend: 'auto' | 'webgpu' | 'wasm' | 'cpu'
+  readonly precision: 'f32' | 'f16'
+  /** The work ahead, for `auto`: see `workOf`. */
+  readonly gigaflop: number
+  readonly parameters: number
+}
+
+/**
+ * @param onNotice receives one line when `auto` does not take a GPU.
+ * @throws AttuneError `unsupported` when the named backend, or any, is not to be had; the message says how to get it
+ */
+export async function openBackend(
+  request: BackendRequest,
+  onNotice: (text: string) => void,
+): Promise<Backend> {
+  const { backend, precision } = request
+  if (backend === 'wasm' || backend === 'cpu') return OnnxBackend.open(await openNodeOnnxRuntime(backend))
+  if (backend === 'webgpu') return WebGpuBackend.open(await openNodeAdapter(), { precision })
+  const adapter = await openNodeAdapter().catch((error: unknown) => {
+    if (error instanceof AttuneError && error.code === 'unsupported') return undefined
+    throw error
+  })
+  const choice = chooseBackend({
+    hasWebGpu: adapter !== undefined,
+    softwareAdapter: adapter !== undefined && isSoftwareAdapter(adapter),
+    hasWasm: true,
+    hasNative: hasNativeOnnxRuntime() !== undefined,
+    cores: availableParallelism(),
+    gigaflop: request.gigaflop,
+    parameters: request.parameters,
+    installNative: installNativeCommand,
+  })
+  if (choice.notice) onNotice(choice.notice)
+  if (choice.backend === 'webgpu' && adapter) return WebGpuBackend.open(adapter, { precision })
+  return OnnxBackend.open(await openNodeOnnxRuntime(choice.backend === 'cpu' ? 'cpu' : 'wasm'))
+}
