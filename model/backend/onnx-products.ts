@@ -84,15 +84,8 @@ export function emitConv2d(context: EmitContext, op: Conv2dOp): void {
   const [n = 0, , kh = 1, kw = 1] = op.weight.shape
   const { top, bottom, left, right } = op.padding
   let input = values.first(x)
-  let [inHeight, inWidth] = [height * op.upsample, width * op.upsample]
-  if (op.upsample === 2) {
-    // An image that was doubled to an odd size shows it in the size of the result.
-    if (op.stride === 1 && y.shape.length === 4) {
-      inHeight = (y.shape[1] ?? 0) + kh - 1 - top - bottom
-      inWidth = (y.shape[2] ?? 0) + kw - 1 - left - right
-    }
-    input = emitDoubled(context, input, height, width, inHeight, inWidth)
-  }
+  const [inHeight, inWidth] = [height * op.upsample, width * op.upsample]
+  if (op.upsample === 2) input = emitDoubled(context, input, height, width, inHeight, inWidth)
   const outHeight = Math.floor((inHeight + top + bottom - kh) / op.stride) + 1
   const outWidth = Math.floor((inWidth + left + right - kw) / op.stride) + 1
   const inputs = [input, weights.whole(op.weight)]

@@ -6,11 +6,11 @@
 import { AttuneError, invariant } from '../contract/errors.ts'
 import { fuse } from '../graph/fusion.ts'
 import { layOut, type Layout, type Root } from '../graph/layout.ts'
-import { planMemory, type Block } from '../graph/memory-plan.ts'
+import { type Block, type MemoryPlan, planMemory } from '../graph/memory-plan.ts'
 import type { Graph, Tensor } from '../graph/ops.ts'
 import type { Program, ProgramStats } from '../graph/program.ts'
 import { lower } from '../kernels/index.ts'
-import type { BufferRef, Dispatch, LoweringContext, TensorView } from '../kernels/lowering.ts'
+import type { BufferRef, DeviceFacts, Dispatch, LoweringContext, TensorView } from '../kernels/lowering.ts'
 import { halfToFloat } from '../tensor/dtype.ts'
 import { elementCount, lastAxis, rowCount, roundUp } from '../tensor/shape.ts'
 import type { GpuDevice } from './device.ts'
@@ -96,15 +96,8 @@ export class GpuProgram implements Program {
     options: CompileOptions = {},
   ): Promise<GpuProgram> {
     const started = performance.now()
-    const graph = options.fuse === false ? recorded : fuse(recorded)
-    const layout = layOut(graph)
-    const { dispatches, blocks, refOf } = lowerAll(graph, layout, gpu, weights)
+    const { graph, layout, dispatches, refOf, plan } = schedule(recorded, gpu.facts, weights, options)
     const limit = gpu.facts.maxStorageBufferBindingSize
-    const plan = planMemory(blocks, {
-      alignment: 256,
-      chunkBytes: roundDown(limit, 256),
-      reuse: options.reuseMemory !== false,
-    })
     return gpu.guarded(`compiling ${graph.name}`, async () => {
       const { device } = gpu
       const chunkBytes = roundDown(limit, 256)
@@ -183,7 +176,7 @@ export class GpuProgram implements Program {
         }
       })
       const readbacks = [...graph.outputs].map(([name, tensor]): Readback => {
-        const view = viewOf(tensor, layout, refOf, gpu)
+        const view = viewOf(tensor, layout, refOf, gpu.facts)
         const staging = device.createBuffer({
           label: `${graph.name} output ${name}`,
           size: view.buffer.byteLength,
@@ -312,18 +305,34 @@ export class GpuProgram implements Program {
   }
 }
 
-/** Lowers every operation, and collects the blocks of memory that the dispatches name. */
-function lowerAll(
-  graph: Graph,
-  layout: Layout,
-  gpu: GpuDevice,
-  weights: WeightStore,
-): { dispatches: Dispatch[]; blocks: Block<BufferRef>[]; refOf: (root: Root) => BufferRef } {
+/** What a graph becomes on an adapter, before anything is allocated. */
+export interface Schedule {
+  /** After fusion. */
+  readonly graph: Graph
+  readonly layout: Layout
+  readonly dispatches: readonly Dispatch[]
+  readonly plan: MemoryPlan<BufferRef>
+  readonly refOf: (root: Root) => BufferRef
+}
+
+/**
+ * Fuses, lays out and lowers a graph, and plans its memory. Needs no device: benchmarks count dispatches and bytes of
+ * networks with it that no test machine could run.
+ * @throws AttuneError `out-of-memory` when one intermediate result is larger than the adapter binds
+ */
+export function schedule(
+  recorded: Graph,
+  facts: DeviceFacts,
+  weights: Pick<WeightStore, 'matrix' | 'vector'>,
+  options: CompileOptions = {},
+): Schedule {
+  const graph = options.fuse === false ? recorded : fuse(recorded)
+  const layout = layOut(graph)
   const refs = new Map<Root, BufferRef>()
   const refOf = (root: Root): BufferRef => {
     const known = refs.get(root)
     if (known) return known
-    const bytes = typeOf(root, gpu) === 'f16' ? 2 : 4
+    const bytes = typeOf(root, facts) === 'f16' ? 2 : 4
     const ref: BufferRef = {
       label: root.label,
       kind: root.kind,
@@ -336,8 +345,8 @@ function lowerAll(
   const dispatches: Dispatch[] = []
   for (const [index, op] of graph.ops.entries()) {
     const context: LoweringContext = {
-      facts: gpu.facts,
-      view: tensor => viewOf(tensor, layout, refOf, gpu),
+      facts,
+      view: tensor => viewOf(tensor, layout, refOf, facts),
       scratch(label, rows, columns) {
         const rowStride = roundUp(columns, 4)
         const buffer: BufferRef = {
@@ -358,18 +367,23 @@ function lowerAll(
     const key = refOf(root)
     blocks.push({ key, byteLength: key.byteLength, first, last })
   }
-  return { dispatches, blocks, refOf }
+  const plan = planMemory(blocks, {
+    alignment: 256,
+    chunkBytes: roundDown(facts.maxStorageBufferBindingSize, 256),
+    reuse: options.reuseMemory !== false,
+  })
+  return { graph, layout, dispatches, plan, refOf }
 }
 
-function typeOf(root: Root, gpu: GpuDevice): 'f32' | 'f16' {
-  return root.storage === 'f32' ? 'f32' : gpu.facts.activationType
+function typeOf(root: Root, facts: DeviceFacts): 'f32' | 'f16' {
+  return root.storage === 'f32' ? 'f32' : facts.activationType
 }
 
 function viewOf(
   tensor: Tensor,
   layout: Layout,
   refOf: (root: Root) => BufferRef,
-  gpu: GpuDevice,
+  facts: DeviceFacts,
 ): TensorView {
   const place = layout.placements.get(tensor.id)
   invariant(place, `${tensor.label} has no place`)
@@ -379,7 +393,7 @@ function viewOf(
     rowStride: place.root.rowStride,
     rows: rowCount(tensor.shape),
     columns: lastAxis(tensor.shape),
-    type: typeOf(place.root, gpu),
+    type: typeOf(place.root, facts),
   }
 }
 

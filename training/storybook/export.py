@@ -120,6 +120,8 @@ def write(folder: Path, work: Path, status: str) -> None:
 def sums(folder: Path) -> None:
     """SHA256SUMS over every other file of the folder."""
     files = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != "SHA256SUMS")
+    for path in files:  # safetensors writes files that only their owner can read
+        path.chmod(0o644)
     lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()}  {p.relative_to(folder).as_posix()}" for p in files]
     (folder / "SHA256SUMS").write_text("\n".join(lines) + "\n")
     print(f"{sum(p.stat().st_size for p in files) / 2**20:.1f} MiB in {len(files)} files")

@@ -1,14 +1,20 @@
 """Parts of the trainers: Muon orthogonalises, folding is exact, the localisation loss points, resume restores."""
 from __future__ import annotations
 
+import numpy as np
 import torch
+from diffusers import StableDiffusionPipeline
 from torch import nn
 
+from storybook import checkpoint, export
 from storybook.attention import localisation_loss
 from storybook.common import EMA, load, rate, save
 from storybook.export import fold
 from storybook.muon import Muon, orthogonalise, split
 from storybook.networks import make_scheduler, make_vae
+from storybook.samples import make_painter
+from storybook.scenes.chunks import HELD_OUT, chunk_path, make_chunk
+from storybook.tokenizer import Tokenizer, write
 
 
 def test_newton_schulz_is_near_orthogonal():
@@ -85,3 +91,33 @@ def test_resume_goes_on_as_if_never_stopped(tmp_path):
         assert torch.allclose(a, b, atol=1e-6)
     for key in ema.shadow:
         assert torch.allclose(ema.shadow[key], again_ema.shadow[key], atol=1e-6)
+
+
+def test_export_loads_in_diffusers_and_a_packed_checkpoint_comes_back(work, tmp_path):
+    """Export, load with StableDiffusionPipeline, pack, unpack: the same weights up to f16."""
+    torch.manual_seed(2)
+    write(work / "tokenizer", 700)
+    make_chunk(work, HELD_OUT, 4, 256, 256)
+    assert np.load(chunk_path(work, HELD_OUT, 256, 256) / "images.npy").shape == (4, 256, 256, 3)
+    painter, vae = make_painter(Tokenizer(work / "tokenizer")), make_vae()
+    state = painter.state_dict()
+    save(work / "unet.pt", {"model": state, "ema": state, "optimizers": None, "iteration": 7, "spent": 60.0, "batch": 2})
+    save(work / "vae.pt", {"model": vae.state_dict(), "ema": vae.state_dict(), "optimizers": None, "iteration": 5, "spent": 30.0, "decoder_only": False})
+    torch.save({"mean": torch.full((16,), 0.1), "std": torch.full((16,), 2.0)}, work / "latent_stats.pt")
+    export.write(tmp_path / "model", work, "test")
+    assert sum(p.stat().st_size for p in (tmp_path / "model").rglob("*")) <= 40 * 2**20
+    pipe = StableDiffusionPipeline.from_pretrained(tmp_path / "model", safety_checker=None)
+    picture = pipe("a red car", num_inference_steps=1, guidance_scale=4.0, height=64, width=96, output_type="np").images[0]
+    assert picture.shape == (64, 96, 3) and np.isfinite(picture).all()
+    ids = torch.from_numpy(Tokenizer(work / "tokenizer").encode([("a", -1), ("cat", -1)])[0]).long()[None]
+    with torch.no_grad():
+        assert torch.allclose(pipe.text_encoder(ids)[0], painter.text(ids)[0], atol=0.02)
+    checkpoint.pack(work, tmp_path / "packed.safetensors")
+    fresh = tmp_path / "fresh"
+    fresh.mkdir()
+    checkpoint.unpack(fresh, tmp_path / "packed.safetensors", tmp_path / "model")
+    back = load(fresh / "unet.pt", torch.device("cpu"))
+    assert back["iteration"] == 7 and back["model"].keys() == state.keys()
+    for key, value in state.items():
+        assert torch.allclose(back["model"][key].float(), value.float(), atol=2e-3), key
+        assert torch.allclose(back["ema"][key].float(), value.float(), atol=2e-3), key
