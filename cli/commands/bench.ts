@@ -1,4 +1,4 @@
-/** `attune bench`: names the benchmarks; they arrive together with what they measure. */
+/** `attune bench`: measurements of this machine, each a table. Nothing is asserted: speeds are the machine's. */
 import { type CommandIO, exitCodes, writeJson } from '../io.ts'
 
 export interface Benchmark {
@@ -9,10 +9,31 @@ export interface Benchmark {
 }
 
 export const benchmarks: Benchmark[] = [
-  { name: 'kernels', what: 'GFLOPS of each kernel class and its share of the measured roofline' },
-  { name: 'unet', what: 'one UNet evaluation on each backend, interleaved, as ratios' },
-  { name: 'load', what: 'host memory while weights are streamed to the adapter' },
-  { name: 'first-picture', what: 'seconds from process start to a written picture' },
+  {
+    name: 'plan',
+    what: 'dispatches, pipelines and bytes of Stable Diffusion 1.5, counted without running it',
+    run: async (io, json) => (await import('../bench/plan.ts')).benchPlan(io, json),
+  },
+  {
+    name: 'kernels',
+    what: 'GFLOPS of each kernel class and its share of the measured peak',
+    run: async (io, json) => (await import('../bench/kernels.ts')).benchKernels(io, json),
+  },
+  {
+    name: 'unet',
+    what: 'one UNet evaluation on each backend and on peers, interleaved, as ratios',
+    run: async (io, json) => (await import('../bench/unet.ts')).benchUNet(io, json),
+  },
+  {
+    name: 'load',
+    what: 'host memory while 1.7 GB of weights are streamed to the adapter',
+    run: async (io, json) => (await import('../bench/load.ts')).benchLoad(io, json),
+  },
+  {
+    name: 'first-picture',
+    what: 'seconds from process start to a written picture',
+    run: async (io, json) => (await import('../bench/first-picture.ts')).benchFirstPicture(io, json),
+  },
 ]
 
 export async function bench(names: readonly string[], json: boolean, io: CommandIO): Promise<number> {

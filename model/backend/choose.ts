@@ -39,7 +39,7 @@ export const patienceSeconds = 10
 
 /**
  * Parameters that the wasm backend can hold at once: its one heap ends at 4 GB and holds each as f32, beside the
- * activations. SD 1.5's UNet of 860 M by itself was loaded (5.1 GB of process memory at the peak, of which 1.6 GB are
+ * activations. SD 1.5's UNet of 860 M by itself ran at 512x512 (5.2 GB of process memory at the peak, of which 1.6 GB are
  * the stored block outside the heap); together with its text encoder and autoencoder, 1.07 G, it cannot fit.
  */
 export const wasmParameterLimit = 900e6

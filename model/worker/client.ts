@@ -35,6 +35,8 @@ export interface OpenOptions {
 
 export interface GenerateOptions {
   readonly onProgress?: (progress: EngineProgress) => void
+  /** One line that the person should know, such as that there is no GPU and how long it will take. */
+  readonly onNotice?: (text: string) => void
   /** Stops the run after the step that it is in. */
   readonly signal?: AbortSignal
   /** `auto` unless given. */
@@ -48,10 +50,15 @@ type Question = EngineRequest extends infer Each
     : never
   : never
 
-interface Pending {
+/** What a question is told before its answer. */
+interface Listeners {
+  readonly onProgress?: GenerateOptions['onProgress'] | undefined
+  readonly onNotice?: GenerateOptions['onNotice'] | undefined
+}
+
+interface Pending extends Listeners {
   resolve(message: EngineMessage): void
   reject(error: unknown): void
-  readonly onProgress: ((progress: EngineProgress) => void) | undefined
 }
 
 export class EngineClient {
@@ -101,7 +108,7 @@ export class EngineClient {
   async generate(
     request: GenerateRequestInput,
     inputs: EngineInputs = {},
-    { onProgress, signal, backend }: GenerateOptions = {},
+    { onProgress, onNotice, signal, backend }: GenerateOptions = {},
   ): Promise<EngineResult> {
     const reason = (): unknown => (signal?.reason instanceof AttuneError ? signal.reason : stopped())
     if (signal?.aborted) throw reason()
@@ -113,7 +120,7 @@ export class EngineClient {
       const done = await connection.ask(
         { type: 'generate', request, inputs, ...(backend && { backend }) },
         'done',
-        { id, onProgress },
+        { id, onProgress, onNotice },
       )
       return done.result
     } catch (error) {
@@ -130,13 +137,14 @@ export class EngineClient {
   async *steps(
     request: GenerateRequestInput,
     inputs: EngineInputs = {},
-    signal?: AbortSignal,
+    { signal, ...options }: Omit<GenerateOptions, 'onProgress'> = {},
   ): AsyncGenerator<EngineProgress, EngineResult> {
     const left = new AbortController()
     const waiting: EngineProgress[] = []
     let wake: (() => void) | undefined
     let ended = false
     const run = this.generate(request, inputs, {
+      ...options,
       signal: signal ? AbortSignal.any([signal, left.signal]) : left.signal,
       onProgress(progress) {
         waiting.push(progress)
@@ -210,7 +218,7 @@ class Connection {
   ask<Type extends EngineMessage['type']>(
     question: Question,
     answer: Type,
-    { id = this.nextId(), onProgress }: { id?: number; onProgress?: Pending['onProgress'] } = {},
+    { id = this.nextId(), ...listeners }: { id?: number } & Listeners = {},
   ): Promise<Extract<EngineMessage, { type: Type }>> {
     return new Promise((resolve, reject) => {
       if (this.#failure) {
@@ -230,7 +238,7 @@ class Connection {
             )
         },
         reject,
-        onProgress,
+        ...listeners,
       })
       try {
         this.#port.postMessage({ ...question, id }, [])
@@ -264,6 +272,10 @@ class Connection {
     if (!pending) return
     if (message.type === 'progress') {
       pending.onProgress?.(message.progress)
+      return
+    }
+    if (message.type === 'notice') {
+      pending.onNotice?.(message.text)
       return
     }
     this.#pending.delete(message.id as number)

@@ -4,20 +4,15 @@
  *
  * Bundlers should let `onnxruntime-web` mean `onnxruntime-web/wasm`: half the size, and all that is used here.
  */
-import { AttuneError } from '../contract/errors.ts'
-import type { Precision } from '../contract/request.ts'
+import { AttuneError, invariant } from '../contract/errors.ts'
+import { chooseBackend, wasmParameterLimit } from '../backend/choose.ts'
 import { OnnxBackend } from '../backend/onnx-backend.ts'
 import { WebGpuBackend } from '../gpu/backend.ts'
+import { isSoftwareAdapter } from '../gpu/device.ts'
 import { openFileFolder } from './file-folder.ts'
 import { openHttpFolder } from './http-folder.ts'
-import {
-  type BackendChoice,
-  type EngineMessage,
-  type RuntimeOptions,
-  toErrorRecord,
-  transferList,
-} from './messages.ts'
-import { EngineSeat, type SeatBackend } from './seat.ts'
+import { type EngineMessage, type RuntimeOptions, toErrorRecord, transferList } from './messages.ts'
+import { type BackendWish, EngineSeat, type SeatBackend } from './seat.ts'
 
 /** What is used of the scope: TypeScript's DOM library describes a window's. */
 interface WorkerScope {
@@ -39,15 +34,33 @@ async function openAdapter(): Promise<GPUAdapter> {
   )
 }
 
-async function openBackend(precision: Precision, choice: BackendChoice): Promise<SeatBackend> {
-  if (choice === 'wasm') return openWasm()
-  const adapter = await openAdapter().catch((error: unknown) => error as Error)
-  if (adapter instanceof Error) {
-    if (choice === 'auto') return openWasm()
-    throw adapter
+/**
+ * A GPU always. Chromium's software adapter only for models that the WebAssembly memory does not hold: compiling its
+ * shaders alone takes longer than WebAssembly takes for a picture (measured: `test/bench/first-picture-page.ts`).
+ */
+async function openBackend({ choice, precision, work }: BackendWish): Promise<SeatBackend> {
+  if (choice === 'wasm') return openWasm(undefined)
+  const adapter = await openAdapter().catch((error: unknown) => {
+    if (choice === 'auto' && error instanceof AttuneError && error.code === 'unsupported') return undefined
+    throw error
+  })
+  const software = adapter !== undefined && isSoftwareAdapter(adapter)
+  if (choice === 'auto') {
+    const { backend, notice } = chooseBackend({
+      hasWebGpu: adapter !== undefined && !(software && work.parameters <= wasmParameterLimit),
+      softwareAdapter: software,
+      hasWasm: true,
+      hasNative: false,
+      cores: navigator.hardwareConcurrency,
+      gigaflop: work.gigaflop,
+      parameters: work.parameters,
+    })
+    if (backend === 'wasm') return openWasm(notice)
   }
+  invariant(adapter, 'a backend was chosen that is not there')
   const backend = await WebGpuBackend.open(adapter, { precision })
   return {
+    notice: undefined,
     name: backend.name,
     description: backend.description,
     compile: graph => backend.compile(graph),
@@ -57,10 +70,11 @@ async function openBackend(precision: Precision, choice: BackendChoice): Promise
 }
 
 /** Computes in f32, whatever precision was asked for. */
-async function openWasm(): Promise<SeatBackend> {
+async function openWasm(notice: string | undefined): Promise<SeatBackend> {
   const ort = await import('onnxruntime-web')
   const backend = OnnxBackend.open({ kind: 'wasm', ort, threads: ort.env.wasm.numThreads || 1 })
   return {
+    notice,
     name: backend.name,
     description: backend.description,
     compile: graph => backend.compile(graph),
@@ -84,11 +98,12 @@ function start(scope: WorkerScope): void {
     scope.postMessage(message, { transfer: transferList(message) })
   const seat = new EngineSeat({
     async describeAdapter() {
-      const { info, features, limits } = await openAdapter()
+      const adapter = await openAdapter()
+      const { info, features, limits } = adapter
       const name = [info.vendor, info.architecture, info.description || info.device].filter(Boolean).join(' ')
       return {
         name,
-        software: info.isFallbackAdapter || /llvmpipe|lavapipe|swiftshader|software/i.test(name),
+        software: isSoftwareAdapter(adapter),
         shaderF16: features.has('shader-f16'),
         maxBufferBytes: Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize),
       }

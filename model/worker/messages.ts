@@ -85,7 +85,7 @@ export const engineRequestSchema = z.discriminatedUnion('type', [
     /** Checked by `parseRequest`, whose messages name the fields. */
     request: z.custom<GenerateRequestInput>(value => typeof value === 'object' && value !== null),
     inputs: inputsSchema,
-    /** `auto`, the default: WebGPU where there is an adapter, else WebAssembly. */
+    /** `auto`, the default: the GPU; without one, what draws soonest on the processor. */
     backend: z.enum(backendChoices).exactOptional(),
   }),
   /** `id` is that of the run to stop; nothing happens when it has ended. */
@@ -170,6 +170,8 @@ export const engineMessageSchema = z.discriminatedUnion('type', [
   }),
   z.object({ type: z.literal('opened'), id, model: modelSchema, milliseconds: z.number() }),
   z.object({ type: z.literal('progress'), id, progress: progressSchema }),
+  /** One line that the person should know: why the run takes a processor, and how long that may be. */
+  z.object({ type: z.literal('notice'), id, text: z.string() }),
   z.object({ type: z.literal('done'), id, result: resultSchema }),
   z.object({ type: z.literal('closed'), id }),
   /** Without an id: a question that could not be read, or a fault outside any run. */

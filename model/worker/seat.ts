@@ -10,6 +10,7 @@ import { type Pixels, resizeLanczos, toGrey } from '../image/resample.ts'
 import { DiffusionModel } from '../pipeline/diffusion-model.ts'
 import type { ModelFolder } from '../pipeline/folder.ts'
 import { type GenerateInputs, generate } from '../pipeline/generate.ts'
+import { type Work, workOf } from '../pipeline/work.ts'
 import {
   type AdapterFacts,
   type BackendChoice,
@@ -27,13 +28,22 @@ import {
 export interface SeatBackend extends Backend {
   /** @throws the failure of a device that was lost since the last run. */
   check(): void
+  /** One line for the person, where the choice is not the usual one. */
+  readonly notice: string | undefined
+}
+
+/** What a run asks of a backend. */
+export interface BackendWish {
+  readonly choice: BackendChoice
+  readonly precision: Precision
+  readonly work: Work
 }
 
 /** What the place gives to the seat. */
 export interface SeatPlace {
   /** @throws AttuneError `unsupported` when there is none. */
   describeAdapter(): Promise<AdapterFacts>
-  openBackend(precision: Precision, choice: BackendChoice): Promise<SeatBackend>
+  openBackend(wish: BackendWish): Promise<SeatBackend>
   openFolder(location: ModelLocation): Promise<ModelFolder & { trim?(): void }>
   /** Called before the first model is opened, and at each later one. */
   prepareRuntime(options: RuntimeOptions): Promise<void>
@@ -156,7 +166,8 @@ export class EngineSeat {
     }
     const { model } = opened
     const used = resolveRequest(parseRequest(request), model.defaults, model.sizeFactor, inputs.init)
-    const backend = await this.#openBackend(used.precision, backendChoice)
+    const wish = { choice: backendChoice, precision: used.precision, work: workOf(model, used) }
+    const backend = await this.#openBackend(id, wish)
     const device = performance.now() - started
     const steps: number[] = []
     try {
@@ -209,9 +220,9 @@ export class EngineSeat {
     return cause
   }
 
-  async #openBackend(precision: Precision, choice: BackendChoice): Promise<SeatBackend> {
+  async #openBackend(id: number, wish: BackendWish): Promise<SeatBackend> {
     const present = this.#backend
-    const key = `${choice} ${precision}`
+    const key = `${wish.choice} ${wish.precision}`
     if (present?.key === key) {
       try {
         present.backend.check()
@@ -221,8 +232,9 @@ export class EngineSeat {
       }
     }
     await this.#dropBackend()
-    const backend = await this.#place.openBackend(precision, choice)
+    const backend = await this.#place.openBackend(wish)
     this.#backend = { key, backend }
+    if (backend.notice !== undefined) this.#place.post({ type: 'notice', id, text: backend.notice })
     return backend
   }
 

@@ -33,6 +33,9 @@ const request: GenerateRequestInput = {
   precision: 'f32',
 }
 
+/** Chromium's software adapter is taken only when it is asked for. */
+const gpu = { backend: 'webgpu' } as const
+
 function value<T>(outcome: Outcome<T>): T {
   if ('value' in outcome) return outcome.value
   throw new Error(`${outcome.error.code}: ${outcome.error.message}`)
@@ -117,7 +120,7 @@ if (!executable) {
     })
 
     test('it draws what diffusers drew', async () => {
-      const result = value(await callPage(page, 'draw', { request, initialNoise }))
+      const result = value(await callPage(page, 'draw', { request, ...gpu, initialNoise }))
       const milliseconds = Object.entries(result.timings).map(
         ([stage, time]) => `${stage} ${Math.round(time)}`,
       )
@@ -134,36 +137,36 @@ if (!executable) {
     })
 
     test('a stop ends the run after the step that it is in; the next run gives the same bits', async () => {
-      const stopped = await callPage(page, 'draw', { request, initialNoise, stopAfter: 2 })
+      const stopped = await callPage(page, 'draw', { request, ...gpu, initialNoise, stopAfter: 2 })
       expect(stopped).toMatchObject({ error: { code: 'cancelled' } })
       const { steps } = stopped as { steps: readonly number[] }
       // The message travels while the next step runs.
       expect(steps.length).toBeGreaterThanOrEqual(2)
       expect(steps.length).toBeLessThan(theCase.steps)
-      const again = value(await callPage(page, 'draw', { request, initialNoise }, true))
+      const again = value(await callPage(page, 'draw', { request, ...gpu, initialNoise }, true))
       expect(again.latents).toEqual(first)
     })
 
     test('a GPU that goes away ends the run by name; the next run finds another', async () => {
-      const endless = callPage(page, 'draw', { request: { ...request, steps: 1000 } })
+      const endless = callPage(page, 'draw', { request: { ...request, steps: 1000 }, ...gpu })
       await page.waitForFunction('globalThis.attune.seen() > 0')
       await (await browser.newBrowserCDPSession()).send('Browser.crashGpuProcess')
       expect(await endless).toMatchObject({ error: { code: 'device-lost' } })
-      const again = value(await callPage(page, 'draw', { request, initialNoise }))
+      const again = value(await callPage(page, 'draw', { request, ...gpu, initialNoise }))
       expect(again.latents).toEqual(first)
     })
 
     test('a request that cannot be used is refused by the field, and leaves the engine usable', async () => {
       const wrong = await callPage(page, 'draw', { request: { ...request, width: 120 } })
       expect(wrong).toMatchObject({ error: { code: 'bad-argument' } })
-      const short = await callPage(page, 'draw', { request, initialNoise: [1, 2, 3] })
+      const short = await callPage(page, 'draw', { request, ...gpu, initialNoise: [1, 2, 3] })
       expect(JSON.stringify(short)).toContain('The initial noise has 3 numbers')
-      const one = value(await callPage(page, 'draw', { request: { ...request, steps: 1 } }))
+      const one = value(await callPage(page, 'draw', { request: { ...request, steps: 1 }, ...gpu }))
       expect(one.steps).toEqual([1])
     })
 
-    test('it draws the same with WebAssembly alone', async () => {
-      const result = value(await callPage(page, 'draw', { request, initialNoise, backend: 'wasm' }))
+    test('left to itself it takes WebAssembly on a machine without a GPU, and draws the same', async () => {
+      const result = value(await callPage(page, 'draw', { request, initialNoise }))
       const distance = relativeL2(result.latents, finalLatents(theCase).data)
       console.log(
         `${result.adapter.name}: total ${Math.round(result.timings['total'] ?? 0)} ms; ${distance.toExponential(2)}`,

@@ -80,7 +80,7 @@ const page: EnginePage = {
         if (step === stopAfter) controller.abort()
       }
       const result = loop
-        ? await looped(request, inputs, onProgress)
+        ? await looped(request, inputs, backend, onProgress)
         : await started().generate(request, inputs, { onProgress, signal: controller.signal, backend })
       return {
         steps,
@@ -101,9 +101,10 @@ const page: EnginePage = {
 async function looped(
   request: GenerateRequestInput,
   inputs: { initialNoise?: Float32Array },
+  backend: BackendChoice,
   onProgress: (progress: { step: number }) => void,
 ) {
-  const run = started().steps(request, inputs)
+  const run = started().steps(request, inputs, { backend })
   for (;;) {
     const next = await run.next()
     if (next.done) return next.value

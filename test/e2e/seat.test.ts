@@ -51,6 +51,7 @@ function joined(place: Partial<SeatPlace> = {}) {
       const backend = createInterpreterBackend()
       return Promise.resolve({
         ...backend,
+        notice: 'Drawing on paper.',
         compile: graph =>
           facts.broken ? Promise.reject(new Error('no such thing')) : backend.compile(graph),
         dispose() {
@@ -88,7 +89,16 @@ describe('EngineClient and EngineSeat', () => {
     expect(client.problem).toBeUndefined()
     expect(await client.open(address)).toMatchObject({ task: 'text-to-image', sizeFactor: 16 })
     const seen: number[] = []
-    const result = await client.generate(request, {}, { onProgress: ({ step }) => seen.push(step) })
+    const notices: string[] = []
+    const result = await client.generate(
+      request,
+      {},
+      {
+        onProgress: ({ step }) => seen.push(step),
+        onNotice: text => notices.push(text),
+      },
+    )
+    expect(notices).toEqual(['Drawing on paper.'])
     expect(seen).toEqual([1, 2, 3])
     expect(result.picture.data.length).toBe(32 * 32 * 3)
     expect(result.used).toMatchObject({ ...request, sampler: 'ddim' })

@@ -10,10 +10,13 @@ import { runCase } from '../support/run-case.ts'
 const cases = ['sd1-ddim', 'sd1-dpmpp_2m', 'sd2-euler', 'story-ddim'].map(parityCase)
 
 describe('f16', () => {
-  it.each(cases.map(theCase => [theCase.id, theCase] as const))('packed f16 weights: %s', async (_, theCase) => {
-    const result = await runCase(theCase, await testBackend('f16', { matrixType: 'f16' }))
-    expect(relativeL2(result.latents.data, finalLatents(theCase).data)).toBeLessThanOrEqual(2e-2)
-  })
+  it.each(cases.map(theCase => [theCase.id, theCase] as const))(
+    'packed f16 weights: %s',
+    async (_, theCase) => {
+      const result = await runCase(theCase, await testBackend('f16', { matrixType: 'f16' }))
+      expect(relativeL2(result.latents.data, finalLatents(theCase).data)).toBeLessThanOrEqual(2e-2)
+    },
+  )
 
   it('f16 weights and activations, where the adapter has shader-f16', async context => {
     const backend = await testBackend('f16', { matrixType: 'f16', activationType: 'f16', subgroupSize: 0 })

@@ -100,6 +100,7 @@ def write(folder: Path, work: Path, status: str) -> None:
     for file in (work / "tokenizer").iterdir():
         shutil.copy(file, folder / "tokenizer" / file.name)
     painter.text.config.architectures = ["CLIPTextModel"]
+    painter.text.config.dtype = torch.float32  # else transformers 5 runs it in the stored f16 beside diffusers' f32
     painter.text.config.save_pretrained(folder / "text_encoder")
     painter.unet.save_config(folder / "unet")
     vae.save_config(folder / "vae")
