@@ -16,7 +16,7 @@ import {
   type Scheduler,
 } from '../schedulers/index.ts'
 import { toChannelsFirst, toChannelsLast } from '../tensor/layout.ts'
-import { chunkLength, packChunks, padChunks } from '../text/chunks.ts'
+import { chunkLength, packChunks, padChunks, type TokenChunk } from '../text/chunks.ts'
 import { timestepSinusoid } from '../unet/timestep.ts'
 import { latentsToVae } from '../vae/autoencoder-kl.ts'
 import type { DiffusionModel } from './diffusion-model.ts'
@@ -90,26 +90,31 @@ export async function* generate(
   try {
     const guided = request.guidanceScale !== 1
     const batch = guided ? 2 : 1
-    const text = await timed(timings, 'text', () => encodePrompts(model, request, guided))
+    const prompts = tokenizePrompts(model, request, guided)
+    const textTokens = prompts.chunksEach * chunkLength
+    // The text encoder runs beside the compilation: it is another runtime, and both wait for other things.
+    const encoding = timed(timings, 'text', () => encodePrompts(model, request, prompts.chunks))
+    // Looked at below; a failure before that must not count as unhandled.
+    encoding.catch(() => undefined)
 
     const timeProgram = await compile(model.unet.recordTimeProjections(scheduler.timesteps.length))
     const { finestChannels, flipSinToCos, freqShift } = timeFacts(model)
     const { timeProjections } = await timeProgram.run({
       timeSinusoid: timestepSinusoid(scheduler.timesteps, finestChannels, flipSinToCos, freqShift),
     })
-    const textProgram = await compile(model.unet.recordTextKeyValues(batch, text.tokens))
-    const { textKeyValues } = await textProgram.run({ encoderHiddenStates: text.data })
-    invariant(timeProjections && textKeyValues, 'projections of time and text')
+    const textProgram = await compile(model.unet.recordTextKeyValues(batch, textTokens))
     const unet = await compile(
       model.unet.recordDenoise({
         batch,
         height: size.height,
         width: size.width,
-        textTokens: text.tokens,
+        textTokens,
         // As diffusers: a latent of odd size is drawn, not refused.
         unevenSizes: true,
       }),
     )
+    const { textKeyValues } = await textProgram.run({ encoderHiddenStates: await encoding })
+    invariant(timeProjections && textKeyValues, 'projections of time and text')
 
     const start = await prepareStart(
       model,
@@ -186,23 +191,29 @@ export async function* generate(
   }
 }
 
-/** Prompt and negative prompt as [B, S, E], the unconditional half first, filled up to the same number of chunks. */
-async function encodePrompts(
+/** The chunks of all texts, the unconditional half first, filled up to the same number each. */
+function tokenizePrompts(
   model: DiffusionModel,
   request: ResolvedRequest,
   guided: boolean,
-): Promise<{ data: Float32Array; tokens: number }> {
+): { chunks: TokenChunk[]; chunksEach: number } {
   const { tokenizer } = model
   const texts = guided ? [request.negativePrompt, request.prompt] : [request.prompt]
   const chunks = texts.map(text => packChunks(tokenizer.encodeText(text), tokenizer))
-  const count = Math.max(...chunks.map(list => list.length))
+  const chunksEach = Math.max(...chunks.map(list => list.length))
+  return { chunks: chunks.flatMap(list => padChunks(list, chunksEach, tokenizer)), chunksEach }
+}
+
+/** The embeddings of the chunks, [B, S, E]. */
+async function encodePrompts(
+  model: DiffusionModel,
+  request: ResolvedRequest,
+  chunks: readonly TokenChunk[],
+): Promise<Float32Array> {
   const encoder = await model.textEncoder()
   // People count from 1 (the last layer), diffusers from 0 (layers left out).
-  const { data } = await encoder.encode(
-    chunks.flatMap(list => padChunks(list, count, tokenizer)),
-    { clipSkip: request.clipSkip - 1 },
-  )
-  return { data, tokens: count * chunkLength }
+  const { data } = await encoder.encode(chunks, { clipSkip: request.clipSkip - 1 })
+  return data
 }
 
 function timeFacts(model: DiffusionModel): {
