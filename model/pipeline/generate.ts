@@ -92,10 +92,11 @@ export async function* generate(
     const batch = guided ? 2 : 1
     const prompts = tokenizePrompts(model, request, guided)
     const textTokens = prompts.chunksEach * chunkLength
-    // The text encoder runs beside the compilation: it is another runtime, and both wait for other things.
+    // The text encoder runs beside the compilation where it is another runtime: both wait for other things.
     const encoding = timed(timings, 'text', () => encodePrompts(model, request, prompts.chunks))
     // Looked at below; a failure before that must not count as unhandled.
     encoding.catch(() => undefined)
+    if (backend.name !== 'webgpu') await encoding
 
     const timeProgram = await compile(model.unet.recordTimeProjections(scheduler.timesteps.length))
     const { finestChannels, flipSinToCos, freqShift } = timeFacts(model)
