@@ -11,11 +11,11 @@
 import { AttuneError, invariant } from '../contract/errors.ts'
 import { fuse } from '../graph/fusion.ts'
 import { type Graph, inputsOf, outputsOf } from '../graph/ops.ts'
-import type { Backend, Program, ProgramStats } from '../graph/program.ts'
+import type { Backend, Footprint, Program, ProgramStats } from '../graph/program.ts'
 import { type HostTensor, type OnnxRuntime, OnnxSession } from '../onnx/session.ts'
 import { elementCount, formatShape } from '../tensor/shape.ts'
 import type { EmitOptions } from './onnx-context.ts'
-import { emitOnnx, inputName, outputName } from './onnx-emitter.ts'
+import { emitOnnx, inputName, newStateName, outputName, stateName } from './onnx-emitter.ts'
 
 export interface OnnxBackendOptions {
   readonly kind: 'wasm' | 'cpu'
@@ -29,6 +29,9 @@ export interface OnnxBackendOptions {
   /** See `EmitOptions`. */
   readonly attentionBytes?: number
 }
+
+/** Activations that the 4 GiB of WebAssembly hold beside weights and the runtime's own copies of convolutions' inputs. */
+const wasmActivationLimit = 2 ** 30
 
 export class OnnxBackend implements Backend {
   readonly name: 'wasm' | 'cpu'
@@ -91,6 +94,13 @@ export class OnnxBackend implements Backend {
     return program
   }
 
+  footprint(graph: Graph): Footprint {
+    const activationBytes = peakBytes(graph)
+    const fits = this.name !== 'wasm' || activationBytes <= wasmActivationLimit
+    const size = `${Math.round(activationBytes / 2 ** 20)} MiB`
+    return { activationBytes, fits, why: fits ? '' : `it takes ${size} of the WebAssembly memory of 4 GiB` }
+  }
+
   async dispose(): Promise<void> {
     await Promise.all([...this.#programs].map(program => program.release()))
   }
@@ -119,7 +129,17 @@ export class OnnxProgram implements Program {
       }
     }
     const names = [...this.graph.outputs.keys()]
-    const results = await this.#session.run(this.#feeds, names.map(outputName))
+    const states = [...(this.graph.states ?? [])]
+    for (const [name, { before }] of states) this.#feeds[stateName(name)] ??= zeros(before.shape)
+    const results = await this.#session.run(this.#feeds, [
+      ...names.map(outputName),
+      ...states.map(([name]) => newStateName(name)),
+    ])
+    for (const [name, { after }] of states) {
+      const data = results[newStateName(name)]?.data
+      invariant(data instanceof Float32Array, `${this.graph.name}: state "${name}" is not f32`)
+      this.#feeds[stateName(name)] = { data, shape: after.shape }
+    }
     const outputs: Record<string, Float32Array> = {}
     for (const name of names) {
       const data = results[outputName(name)]?.data
@@ -127,6 +147,19 @@ export class OnnxProgram implements Program {
       outputs[name] = data
     }
     return outputs
+  }
+
+  readStates(): Promise<Record<string, Float32Array>> {
+    const states: Record<string, Float32Array> = {}
+    for (const [name, { before }] of this.graph.states ?? []) {
+      const { data } = this.#feeds[stateName(name)] ?? zeros(before.shape)
+      states[name] = (data as Float32Array).slice()
+    }
+    return Promise.resolve(states)
+  }
+
+  clearStates(): void {
+    for (const name of this.graph.states?.keys() ?? []) delete this.#feeds[stateName(name)]
   }
 
   dispose(): void {
@@ -153,6 +186,10 @@ export class OnnxProgram implements Program {
     if (known) (known.data as Float32Array).set(values)
     else this.#feeds[inputName(name)] = { data: values.slice(), shape: tensor.shape }
   }
+}
+
+function zeros(shape: readonly number[]): HostTensor {
+  return { data: new Float32Array(elementCount(shape)), shape }
 }
 
 /** The most bytes of f32 values alive at once: what the runtime's arena needs at least. */

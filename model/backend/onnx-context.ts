@@ -49,6 +49,12 @@ export class WeightBank {
     return this.rows(weight, 0, weight.shape[0] ?? 1)
   }
 
+  /** A linear layer's weight [N, C], possibly stored as [N, C, 1, 1], as the kernel [N, C, 1, 1] of a convolution. */
+  pointwise(weight: WeightData): OnnxValue {
+    const [n = 1, c = 1] = weight.shape
+    return weight.shape.length === 4 ? this.whole(weight) : this.whole({ ...weight, shape: [n, c, 1, 1] })
+  }
+
   /** The slices start .. start + count of the first axis: contiguous, so this costs no copy. */
   rows(weight: WeightData, start: number, count: number): OnnxValue {
     const all = weight.shape[0] ?? 1

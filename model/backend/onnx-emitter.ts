@@ -6,9 +6,10 @@ import { type BinaryOp, type ConcatOp, type Graph, inputsOf, type Op, type Slice
 import { OnnxGraph } from '../onnx/graph.ts'
 import type { PackedWeights } from '../onnx/weights.ts'
 import { elementCount, lastAxis, sameShape } from '../tensor/shape.ts'
+import { emitAttentionPeak, emitAttentionRow, emitHeadMean } from './onnx-attention-spelled.ts'
 import { emitAttention } from './onnx-attention.ts'
 import { type EmitContext, emitActivation, type EmitOptions, emitSlice, WeightBank } from './onnx-context.ts'
-import { emitGroupNorm, emitLayerNorm, emitRmsNorm } from './onnx-norms.ts'
+import { emitGroupNorm, emitLayerNorm, emitRmsNorm, emitRowMoments } from './onnx-norms.ts'
 import { emitConv2d, emitLinear, emitSplitGeglu, emitUpsample } from './onnx-products.ts'
 import { ValueTable } from './onnx-values.ts'
 
@@ -35,15 +36,24 @@ export function emitOnnx(recorded: Graph, options: Partial<EmitOptions> = {}): E
   for (const [name, tensor] of recorded.inputs) {
     values.setLast(tensor, graph.input(inputName(name), 'float32', tensor.shape))
   }
+  for (const [name, { before }] of recorded.states ?? []) {
+    values.setLast(before, graph.input(stateName(name), 'float32', before.shape))
+  }
   for (const op of recorded.ops) emit(context, op)
   for (const [name, tensor] of recorded.outputs) {
     graph.output(outputName(name), values.last(tensor), 'float32', tensor.shape)
+  }
+  for (const [name, { after }] of recorded.states ?? []) {
+    graph.output(newStateName(name), values.last(after), 'float32', after.shape)
   }
   return { model: graph.toModel(), weights: context.weights.packed, operators: graph.operatorCounts }
 }
 
 export const inputName = (name: string): string => `in:${name}`
 export const outputName = (name: string): string => `out:${name}`
+/** A state is an input and an output: the program feeds back what it got. */
+export const stateName = (name: string): string => `state:${name}`
+export const newStateName = (name: string): string => `new:${name}`
 
 function emit(context: EmitContext, op: Op): void {
   const { values } = context
@@ -54,12 +64,20 @@ function emit(context: EmitContext, op: Op): void {
       return emitConv2d(context, op)
     case 'groupNorm':
       return emitGroupNorm(context, op)
+    case 'rowMoments':
+      return emitRowMoments(context, op)
     case 'layerNorm':
       return emitLayerNorm(context, op)
     case 'rmsNorm':
       return emitRmsNorm(context, op)
     case 'attention':
       return emitAttention(context, op)
+    case 'attentionPeak':
+      return emitAttentionPeak(context, op)
+    case 'attentionRow':
+      return emitAttentionRow(context, op)
+    case 'headMean':
+      return emitHeadMean(context, op)
     case 'unary': {
       const layout = values.layoutOf([op.inputs.x])
       values.set(layout, op.outputs.y, emitActivation(context, values.in(layout, op.inputs.x), op.activation))

@@ -1,5 +1,6 @@
 /** Normalisations as ONNX. */
-import type { GroupNormOp, LayerNormOp, RmsNormOp } from '../graph/ops.ts'
+import type { GroupNormOp, LayerNormOp, RmsNormOp, RowMomentsOp } from '../graph/ops.ts'
+import type { OnnxValue } from '../onnx/graph.ts'
 import { elementCount, lastAxis, rowCount } from '../tensor/shape.ts'
 import { type EmitContext, emitActivation } from './onnx-context.ts'
 
@@ -28,6 +29,25 @@ export function emitGroupNorm(context: EmitContext, op: GroupNormOp): void {
 
 const ones = ({ graph }: EmitContext, count: number) => graph.floats([count], Array<number>(count).fill(1))
 const zeros = ({ graph }: EmitContext, count: number) => graph.floats([count], Array<number>(count).fill(0))
+
+/** [B, C, H, W] as [B, G, C/G, H, W]: the mean of x·w over channels and columns, by the mean of w; then the squares. */
+export function emitRowMoments({ graph, values }: EmitContext, op: RowMomentsOp): void {
+  const { x, columnWeights } = op.inputs
+  const [batch = 1, height = 1, width = 1, channels = 1] = x.shape
+  const grouped = values.first(x, [batch, op.groups, channels / op.groups, height, width])
+  const weights = values.last(columnWeights, [width])
+  const overall = graph.op('ReduceMean', [weights], { axes: [0], keepdims: 1 })
+  const average = (value: OnnxValue): OnnxValue => {
+    const sum = graph.op('ReduceMean', [graph.op('Mul', [value, weights])], { axes: [2, 4], keepdims: 1 })
+    return graph.op('Div', [sum, overall])
+  }
+  const mean = average(grouped)
+  const variance = average(graph.op('Pow', [graph.op('Sub', [grouped, mean]), graph.scalar(2)]))
+  // [B, G, 1, H, 1] each → [B, H, 2G].
+  const joined = graph.op('Concat', [mean, variance], { axis: 1 })
+  const flat = graph.op('Reshape', [joined, graph.integers([batch, 2 * op.groups, height])])
+  values.setLast(op.outputs.y, graph.op('Transpose', [flat], { perm: [0, 2, 1] }))
+}
 
 export function emitLayerNorm({ graph, values, weights }: EmitContext, op: LayerNormOp): void {
   const { x } = op.inputs

@@ -78,7 +78,7 @@ export function emitSplitGeglu(context: EmitContext, x: OnnxValue, axis: number,
 /** Conv over channels-first images; up-sampling before it, time bias, activation and residual after it. */
 export function emitConv2d(context: EmitContext, op: Conv2dOp): void {
   const { graph, values, weights } = context
-  const { x, residual, batchBias } = op.inputs
+  const { x, residual, batchBias, shortcut } = op.inputs
   const { y } = op.outputs
   const [batch = 0, height = 0, width = 0] = x.shape
   const [n = 0, , kh = 1, kw = 1] = op.weight.shape
@@ -98,6 +98,11 @@ export function emitConv2d(context: EmitContext, op: Conv2dOp): void {
   if (batchBias) value = graph.op('Add', [value, values.last(batchBias, [batchBias.shape[0] ?? 1, n, 1, 1])])
   value = emitActivation(context, value, op.activation)
   const shape = [batch, n, outHeight, outWidth]
+  if (shortcut && op.shortcut) {
+    const inputs = [values.first(shortcut), weights.pointwise(op.shortcut.weight)]
+    if (op.shortcut.bias) inputs.push(weights.whole(op.shortcut.bias))
+    value = graph.op('Add', [value, graph.op('Conv', inputs, { kernel_shape: [1, 1] })])
+  }
   if (residual) {
     // A reshape may have been folded in between: the residual has the same rows under other axes.
     const sameBatch = residual.shape[0] === batch

@@ -53,6 +53,12 @@ interface Input {
   given: boolean
 }
 
+interface State {
+  readonly buffer: GPUBuffer
+  readonly tensor: Tensor
+  readonly view: TensorView
+}
+
 type Resolve = (ref: BufferRef) => { buffer: GPUBuffer; offset: number; size: number }
 
 /** Bytes between two dispatches' parameters: WebGPU's default minUniformBufferOffsetAlignment. */
@@ -65,6 +71,7 @@ export class GpuProgram implements Program {
   readonly #steps: readonly Step[]
   readonly #inputs: ReadonlyMap<string, Input>
   readonly #readbacks: readonly Readback[]
+  readonly #states: ReadonlyMap<string, State>
   readonly #buffers: readonly GPUBuffer[]
   readonly #resolve: Resolve
 
@@ -75,6 +82,7 @@ export class GpuProgram implements Program {
     steps: readonly Step[]
     inputs: ReadonlyMap<string, Input>
     readbacks: readonly Readback[]
+    states: ReadonlyMap<string, State>
     buffers: readonly GPUBuffer[]
     resolve: Resolve
   }) {
@@ -84,6 +92,7 @@ export class GpuProgram implements Program {
     this.#steps = parts.steps
     this.#inputs = parts.inputs
     this.#readbacks = parts.readbacks
+    this.#states = parts.states
     this.#buffers = parts.buffers
     this.#resolve = parts.resolve
   }
@@ -124,6 +133,17 @@ export class GpuProgram implements Program {
         })
         inputBuffers.set(ref, buffer)
         inputs.set(name, { tensor, buffer, rowStride: place.root.rowStride, given: false })
+      }
+      const states = new Map<string, State>()
+      for (const [name, { after }] of graph.states ?? []) {
+        const view = viewOf(after, layout, refOf, gpu.facts)
+        const buffer = device.createBuffer({
+          label: `${graph.name} state ${name}`,
+          size: view.buffer.byteLength,
+          usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
+        })
+        inputBuffers.set(view.buffer, buffer)
+        states.set(name, { buffer, tensor: after, view })
       }
       const resolve: Resolve = ref => {
         if (ref.kind === 'weight') return { buffer: weights.buffer(ref), offset: 0, size: ref.byteLength }
@@ -192,11 +212,22 @@ export class GpuProgram implements Program {
       }
       const buffers = [
         ...chunks,
+        // States among them.
         ...inputBuffers.values(),
         uniform,
         ...readbacks.map(({ staging }) => staging),
       ]
-      return new GpuProgram({ graph: recorded, stats, gpu, steps, inputs, readbacks, buffers, resolve })
+      return new GpuProgram({
+        graph: recorded,
+        stats,
+        gpu,
+        steps,
+        inputs,
+        readbacks,
+        states,
+        buffers,
+        resolve,
+      })
     })
   }
 
@@ -227,24 +258,58 @@ export class GpuProgram implements Program {
       }
       gpu.device.queue.submit([encoder.finish()])
       const result: Record<string, Float32Array> = {}
-      // After a device loss most promises resolve as if all were well; only mapAsync tells the truth.
-      for (const readback of this.#readbacks) {
-        try {
-          await readback.staging.mapAsync(GPUMapMode.READ)
-        } catch (error) {
-          gpu.check()
-          throw new AttuneError(
-            'device-lost',
-            `The GPU gave no result for ${this.graph.name} (${String(error)}).`,
-            'Run again; if it happens again, choose a smaller picture or update the graphics driver.',
-          )
-        }
-        result[readback.name] = unpack(readback)
-        readback.staging.unmap()
-      }
+      for (const readback of this.#readbacks) result[readback.name] = await this.#read(readback)
       gpu.check()
       return result
     })
+  }
+
+  async readStates(): Promise<Record<string, Float32Array>> {
+    const { device } = this.#gpu
+    return this.#gpu.guarded(`reading ${this.graph.name}`, async () => {
+      const encoder = device.createCommandEncoder({ label: `${this.graph.name} states` })
+      const readbacks = [...this.#states].map(([name, { buffer, tensor, view }]): Readback => {
+        const staging = device.createBuffer({
+          label: `${this.graph.name} state ${name} to read`,
+          size: buffer.size,
+          usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+        })
+        encoder.copyBufferToBuffer(buffer, 0, staging, 0, buffer.size)
+        return { name, tensor, view, staging }
+      })
+      device.queue.submit([encoder.finish()])
+      try {
+        const result: Record<string, Float32Array> = {}
+        for (const readback of readbacks) result[readback.name] = await this.#read(readback)
+        this.#gpu.check()
+        return result
+      } finally {
+        for (const { staging } of readbacks) staging.destroy()
+      }
+    })
+  }
+
+  clearStates(): void {
+    const encoder = this.#gpu.device.createCommandEncoder({ label: `${this.graph.name} clear states` })
+    for (const { buffer } of this.#states.values()) encoder.clearBuffer(buffer)
+    this.#gpu.device.queue.submit([encoder.finish()])
+  }
+
+  /** Waits for a copy in a staging buffer. After a device loss most promises resolve; only mapAsync tells the truth. */
+  async #read(readback: Readback): Promise<Float32Array> {
+    try {
+      await readback.staging.mapAsync(GPUMapMode.READ)
+    } catch (error) {
+      this.#gpu.check()
+      throw new AttuneError(
+        'device-lost',
+        `The GPU gave no result for ${this.graph.name} (${String(error)}).`,
+        'Run again; if it happens again, choose a smaller picture or update the graphics driver.',
+      )
+    }
+    const values = unpack(readback)
+    readback.staging.unmap()
+    return values
   }
 
   /**

@@ -4,7 +4,18 @@
  */
 import { AttuneError } from '../contract/errors.ts'
 import { elementCount, formatShape, lastAxis, sameShape, type Shape } from '../tensor/shape.ts'
-import type { Activation, Graph, Op, Padding, Tensor, WeightData } from './ops.ts'
+import type {
+  Activation,
+  AttentionInputs,
+  AttentionOp,
+  AttentionSource,
+  Graph,
+  GraphState,
+  Op,
+  Padding,
+  Tensor,
+  WeightData,
+} from './ops.ts'
 
 const noPadding: Padding = { top: 0, bottom: 0, left: 0, right: 0 }
 
@@ -14,16 +25,31 @@ export interface Conv2dOptions {
   readonly padding?: number | Padding
 }
 
-export interface AttentionOptions {
+/** The optional data of an attention: see `AttentionInputs` for shapes. */
+type AttentionData = Omit<AttentionInputs, 'query' | 'key' | 'value' | 'captureTokens' | 'accumulated'>
+
+export interface AttentionOptions extends AttentionData {
   readonly numHeads: number
   /** Factor on query·key; 1/√D when absent. */
   readonly softmaxScale?: number
   readonly causal?: boolean
-  readonly logitBias?: Tensor
-  readonly tokenScale?: Tensor
-  readonly valueGain?: Tensor
+  readonly sources?: readonly AttentionSource[]
+  readonly keysFollowQuery?: boolean
   /** Also return the probabilities [B, N, L, S]. */
   readonly captureProbabilities?: boolean
+  /** Keep a running sum of chosen tokens' probabilities as the state `${path}.captured`. */
+  readonly capture?: {
+    /** [1, T]. */
+    readonly tokens: Tensor
+    readonly samples: readonly number[]
+  }
+}
+
+export interface AttentionResult {
+  readonly y: Tensor
+  readonly probabilities?: Tensor
+  /** [C, N, L, T]. */
+  readonly captured?: Tensor
 }
 
 export class GraphBuilder {
@@ -31,6 +57,7 @@ export class GraphBuilder {
   #ops: Op[] = []
   #inputs = new Map<string, Tensor>()
   #outputs = new Map<string, Tensor>()
+  #states = new Map<string, GraphState>()
   #nextId = 0
 
   constructor(name: string) {
@@ -50,6 +77,16 @@ export class GraphBuilder {
     if (this.#outputs.has(name))
       throw new AttuneError('internal', `Graph output "${name}" was declared twice`)
     this.#outputs.set(name, tensor)
+  }
+
+  /** Declares a value that stays with the program, zero at first: `next` makes its new value from the one before. */
+  state(name: string, shape: Shape, next: (before: Tensor) => Tensor): Tensor {
+    if (this.#states.has(name)) throw new AttuneError('internal', `Graph state "${name}" was declared twice`)
+    const before = this.#tensor(shape, name)
+    const after = next(before)
+    if (!sameShape(after.shape, shape)) this.#mismatch(name, `a state of ${formatShape(shape)}`, after)
+    this.#states.set(name, { before, after })
+    return after
   }
 
   /** x [..., K] · weight [N, K]ᵀ + bias [N] → [..., N]. */
@@ -159,6 +196,23 @@ export class GraphBuilder {
     return y
   }
 
+  /**
+   * Mean and variance of `groups` groups of channels over every row: x [B, H, W, C], columnWeights [W, 1] →
+   * [B, H, 2 · groups]; see `RowMomentsOp`.
+   */
+  rowMoments(path: string, x: Tensor, columnWeights: Tensor, groups: number): Tensor {
+    const [batch, height, width, channels] = this.#image(path, x)
+    if (channels % groups !== 0) {
+      this.#mismatch(path, `${groups} groups that do not divide ${channels} channels`, x)
+    }
+    if (!sameShape(columnWeights.shape, [width, 1])) {
+      this.#mismatch(path, `weights ${formatShape(columnWeights.shape)} for ${width} columns`, x)
+    }
+    const y = this.#tensor([batch, height, 2 * groups], path)
+    this.#ops.push({ kind: 'rowMoments', path, inputs: { x, columnWeights }, outputs: { y }, groups })
+    return y
+  }
+
   /** x [..., C] normalised over the last axis. */
   layerNorm(path: string, x: Tensor, weight: WeightData, bias: WeightData, eps: number): Tensor {
     this.#vector(path, x, weight)
@@ -183,7 +237,7 @@ export class GraphBuilder {
     key: Tensor,
     value: Tensor,
     options: AttentionOptions,
-  ): { y: Tensor; probabilities?: Tensor } {
+  ): AttentionResult {
     const [batch = 0, length = 0, width = 0] = query.shape
     const [keyBatch = 0, keyLength = 0] = key.shape
     const fits =
@@ -199,39 +253,138 @@ export class GraphBuilder {
         query,
       )
     }
-    const { logitBias, tokenScale, valueGain } = options
-    const allow = (tensor: Tensor | undefined, role: string, shape: Shape): void => {
-      if (!tensor) return
+    const { numHeads, sources, capture } = options
+    let end = 0
+    for (const { start, length: tokens } of sources ?? []) {
+      const inOrder = start % 4 === 0 && start >= end && tokens > 0 && start + tokens <= keyLength
+      if (!inOrder) this.#mismatch(path, `the source ${start}..${start + tokens} of ${keyLength} tokens`, key)
+      end = start + tokens
+    }
+    const count = sources?.length ?? 1
+    if (options.causal && (count > 1 || options.querySample)) {
+      this.#mismatch(path, 'causal attention over several sources or samples', query)
+    }
+    const { logitBias, biasScale, tokenScale, valueGain, outputMask, querySample } = options
+    const shapes = {
+      logitBias: [batch, length, keyLength],
+      biasScale: [batch, 1],
+      tokenScale: [batch, keyLength],
+      valueGain: [batch, keyLength],
+      outputMask: [batch, length, count],
+      querySample: [batch, count],
+    }
+    const data = { logitBias, biasScale, tokenScale, valueGain, outputMask, querySample }
+    const inputs: { -readonly [Role in keyof AttentionInputs]: AttentionInputs[Role] } = { query, key, value }
+    for (const role of Object.keys(shapes) as (keyof typeof shapes)[]) {
+      const tensor = data[role]
+      if (!tensor) continue
+      const shape = shapes[role]
+      // These two are read for each sample.
+      const whole = role === 'querySample' || role === 'biasScale'
       const ok =
         tensor.shape.length === shape.length &&
-        tensor.shape.every((size, axis) => size === shape[axis] || (size === 1 && axis < shape.length - 1))
+        tensor.shape.every(
+          (size, axis) => size === shape[axis] || (size === 1 && axis < shape.length - 1 && !whole),
+        )
       if (!ok)
         this.#mismatch(path, `${role} ${formatShape(tensor.shape)} instead of ${formatShape(shape)}`, query)
+      inputs[role] = tensor
     }
-    allow(logitBias, 'logitBias', [batch, length, keyLength])
-    allow(tokenScale, 'tokenScale', [batch, keyLength])
-    allow(valueGain, 'valueGain', [batch, keyLength])
     const y = this.#tensor(query.shape, path)
     const probabilities = options.captureProbabilities
-      ? this.#tensor([batch, options.numHeads, length, keyLength], `${path}.probabilities`)
+      ? this.#tensor([batch, numHeads, length, keyLength], `${path}.probabilities`)
       : undefined
-    this.#ops.push({
-      kind: 'attention',
-      path,
-      inputs: {
+    const record = (captured: AttentionOp['outputs']['captured']): void => {
+      this.#ops.push({
+        kind: 'attention',
+        path,
+        inputs,
+        outputs: { y, ...(probabilities && { probabilities }), ...(captured && { captured }) },
+        numHeads,
+        softmaxScale: options.softmaxScale ?? 1 / Math.sqrt(width / numHeads),
+        causal: options.causal ?? false,
+        ...(sources && { sources }),
+        ...(options.keysFollowQuery && { keysFollowQuery: true }),
+        ...(capture && { captureSamples: capture.samples }),
+      })
+    }
+    if (!capture) {
+      record(undefined)
+      return probabilities ? { y, probabilities } : { y }
+    }
+    const { tokens, samples } = capture
+    const known = tokens.shape.length === 2 && tokens.shape[0] === 1
+    if (!known || samples.length === 0 || !samples.every(sample => sample >= 0 && sample < batch)) {
+      this.#mismatch(
+        path,
+        `capture of ${formatShape(tokens.shape)} tokens of samples ${samples.join(', ')}`,
         query,
-        key,
-        value,
-        ...(logitBias && { logitBias }),
-        ...(tokenScale && { tokenScale }),
-        ...(valueGain && { valueGain }),
-      },
-      outputs: probabilities ? { y, probabilities } : { y },
+      )
+    }
+    const shape = [samples.length, numHeads, length, lastAxis(tokens.shape)]
+    const captured = this.state(`${path}.captured`, shape, before => {
+      inputs.captureTokens = tokens
+      inputs.accumulated = before
+      const after = this.#tensor(shape, `${path}.captured`)
+      record(after)
+      return after
+    })
+    return { y, captured, ...(probabilities && { probabilities }) }
+  }
+
+  /** The largest logit of each sample: see `AttentionPeakOp`. query [B, L, N·D], key [B or 1, S, N·D] → [B, 1]. */
+  attentionPeak(
+    path: string,
+    query: Tensor,
+    key: Tensor,
+    options: { readonly numHeads: number; readonly softmaxScale?: number; readonly source?: AttentionSource },
+  ): Tensor {
+    const [batch = 0, , width = 0] = query.shape
+    const y = this.#tensor([batch, 1], `${path}.peak`)
+    this.#ops.push({
+      kind: 'attentionPeak',
+      path,
+      inputs: { query, key },
+      outputs: { y },
       numHeads: options.numHeads,
       softmaxScale: options.softmaxScale ?? 1 / Math.sqrt(width / options.numHeads),
-      causal: options.causal ?? false,
+      source: options.source ?? { start: 0, length: key.shape[1] ?? 0 },
     })
-    return probabilities ? { y, probabilities } : { y }
+    return y
+  }
+
+  /** What one position looks at: see `AttentionRowOp`. query [B, L, N·D], key [B, S, N·D], position [1, 1] → [1, S]. */
+  attentionRow(
+    path: string,
+    query: Tensor,
+    key: Tensor,
+    position: Tensor,
+    options: { readonly numHeads: number; readonly softmaxScale?: number; readonly sample: number },
+  ): Tensor {
+    const [, , width = 0] = query.shape
+    const y = this.#tensor([1, key.shape[1] ?? 0], `${path}.row`)
+    this.#ops.push({
+      kind: 'attentionRow',
+      path,
+      inputs: { query, key, position },
+      outputs: { y },
+      numHeads: options.numHeads,
+      softmaxScale: options.softmaxScale ?? 1 / Math.sqrt(width / options.numHeads),
+      sample: options.sample,
+    })
+    return y
+  }
+
+  /** addend + mean over the second axis: [C, N, L, T] → [C, L, T]. */
+  headMean(path: string, x: Tensor, addend?: Tensor): Tensor {
+    const [samples = 0, , length = 0, tokens = 0] = x.shape
+    const shape = [samples, length, tokens]
+    if (x.shape.length !== 4 || (addend && !sameShape(addend.shape, shape))) {
+      this.#mismatch(path, `headMean with ${addend ? formatShape(addend.shape) : 'nothing'}`, x)
+    }
+    const y = this.#tensor(shape, path)
+    this.#ops.push({ kind: 'headMean', path, inputs: { x, ...(addend && { addend }) }, outputs: { y } })
+    return y
   }
 
   activation(path: string, x: Tensor, activation: Activation): Tensor {
@@ -317,10 +470,11 @@ export class GraphBuilder {
     return y
   }
 
-  /** Ends the recording. Operations that lead to no output are left out. */
+  /** Ends the recording. Operations that lead to no output and no state are left out. */
   build(): Graph {
     if (this.#outputs.size === 0) throw new AttuneError('internal', `Graph "${this.name}" has no output`)
-    const needed = new Set([...this.#outputs.values()].map(tensor => tensor.id))
+    const kept = [...this.#outputs.values(), ...[...this.#states.values()].map(state => state.after)]
+    const needed = new Set(kept.map(tensor => tensor.id))
     const ops: Op[] = []
     for (const op of this.#ops.toReversed()) {
       const outputs = Object.values(op.outputs as Record<string, Tensor>)
@@ -328,7 +482,13 @@ export class GraphBuilder {
       ops.push(op)
       for (const tensor of Object.values(op.inputs as Record<string, Tensor>)) needed.add(tensor.id)
     }
-    return { name: this.name, ops: ops.toReversed(), inputs: this.#inputs, outputs: this.#outputs }
+    return {
+      name: this.name,
+      ops: ops.toReversed(),
+      inputs: this.#inputs,
+      outputs: this.#outputs,
+      ...(this.#states.size > 0 && { states: this.#states }),
+    }
   }
 
   #binary(path: string, a: Tensor, b: Tensor, operator: 'add' | 'mul'): Tensor {

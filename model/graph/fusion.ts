@@ -1,7 +1,7 @@
 /**
  * Rewrites a recorded graph so that a kernel's epilogue does what several operations did: normalisation + SiLU,
- * up-sampling into the convolution, time bias, activation, GEGLU and residual into the product before them. The
- * result computes the same function; `test/graph/fusion.test.ts` holds fused against unfused on the oracle.
+ * up-sampling into the convolution, time bias, activation, GEGLU and residual into the product before them, a
+ * residual block's shortcut into its last convolution. The result computes the same function; `test/graph/fusion.test.ts` holds fused against unfused on the oracle.
  */
 import { elementCount, lastAxis, sameShape } from '../tensor/shape.ts'
 import { inputsOf, outputsOf, type Conv2dOp, type Graph, type LinearOp, type Op, type Tensor } from './ops.ts'
@@ -17,6 +17,7 @@ export function fuse(graph: Graph): Graph {
   fuseBatchBias(editor)
   fuseActivation(editor)
   fuseResidual(editor)
+  fuseShortcut(editor)
   return { ...graph, ops: editor.ops() }
 }
 
@@ -30,6 +31,7 @@ class Editor {
   constructor(graph: Graph) {
     this.#slots = [...graph.ops]
     this.#kept = new Set([...graph.outputs.values()].map(tensor => tensor.id))
+    for (const { after } of graph.states?.values() ?? []) this.#kept.add(after.id)
     for (const [index, op] of graph.ops.entries()) {
       for (const tensor of outputsOf(op)) this.#producer.set(tensor.id, index)
       for (const tensor of inputsOf(op)) {
@@ -174,5 +176,26 @@ function fuseResidual(editor: Editor): void {
       } as Op)
       break
     }
+  }
+}
+
+/** conv2d → linear's residual (the 1×1 shortcut of a residual block): more depth of the convolution's sums. */
+function fuseShortcut(editor: Editor): void {
+  for (const [index, op] of editor.indexed()) {
+    if (op.kind !== 'linear' || op.activation !== 'none' || !op.inputs.residual) continue
+    const [weight, ...others] = op.weights
+    if (!weight || others.length > 0) continue
+    const found = editor.soleProducer(op.inputs.residual)
+    if (found?.[1].kind !== 'conv2d') continue
+    const conv = found[1]
+    if (conv.activation !== 'none' || conv.inputs.residual || conv.inputs.shortcut) continue
+    // `residual` may carry the same rows under other axes; the shortcut's rows must be these pixels.
+    if (!sameShape(conv.outputs.y.shape, op.outputs.y.shape)) continue
+    editor.merge([found[0], index], {
+      ...conv,
+      inputs: { ...conv.inputs, shortcut: op.inputs.x },
+      outputs: op.outputs,
+      shortcut: { path: op.path, weight, bias: op.biases[0] ?? null },
+    })
   }
 }

@@ -2,16 +2,16 @@
  * Every operation of `ops.ts` written out as its docstring says, in f64. This is the oracle: where a formula can be
  * read off the page it is, and speed comes only from plain loops.
  */
-import { lastAxis, rowCount, type Shape } from '../tensor/shape.ts'
+import { lastAxis, rowCount } from '../tensor/shape.ts'
 import { activateInPlace, gelu } from './interpreter-math.ts'
 import type {
-  AttentionOp,
   BinaryOp,
   Conv2dOp,
   GroupNormOp,
   LayerNormOp,
   LinearOp,
   RmsNormOp,
+  RowMomentsOp,
   SliceOp,
   UpsampleOp,
 } from './ops.ts'
@@ -64,7 +64,7 @@ export function geglu(x: Values, columns: number): Values {
   return y
 }
 
-/** x [B, H, W, C] ∗ weight [N, C, kh, kw] → [B, H', W', N]; see `Conv2dOp`. */
+/** x [B, H, W, C] ∗ weight [N, C, kh, kw] → [B, H', W', N]; `shortcut` is its finished product. See `Conv2dOp`. */
 export function conv2d(
   op: Conv2dOp,
   x: Values,
@@ -72,6 +72,7 @@ export function conv2d(
   bias: Float32Array | null,
   batchBias: Values | undefined,
   residual: Values | undefined,
+  shortcut?: Values,
 ): Values {
   const [batch = 0, height = 0, width = 0, channels = 0] = op.inputs.x.shape
   const [, outHeight = 0, outWidth = 0, n = 0] = op.outputs.y.shape
@@ -117,6 +118,7 @@ export function conv2d(
   }
   activateInPlace(y, op.activation)
   addInPlace(y, residual)
+  addInPlace(y, shortcut)
   return y
 }
 
@@ -155,6 +157,31 @@ export function groupNorm(op: GroupNormOp, x: Values, weight: Float32Array, bias
   return y
 }
 
+/** Weighted mean and variance of each group over each row: [B, H, W, C] → [B, H, 2G]; see `RowMomentsOp`. */
+export function rowMoments(op: RowMomentsOp, x: Values, columnWeights: Values): Values {
+  const [batch = 0, height = 0, width = 0, channels = 0] = op.inputs.x.shape
+  const size = channels / op.groups
+  const weights = columnWeights.reduce((sum, weight) => sum + weight, 0) * size
+  const y = new Float64Array(batch * height * 2 * op.groups)
+  for (let row = 0; row < batch * height; row++) {
+    for (let group = 0; group < op.groups; group++) {
+      const over = (term: (value: number) => number): number => {
+        let sum = 0
+        for (let j = 0; j < width; j++) {
+          const start = (row * width + j) * channels + group * size
+          for (let c = start; c < start + size; c++)
+            sum += (columnWeights[j] as number) * term(x[c] as number)
+        }
+        return sum / weights
+      }
+      const mean = over(value => value)
+      y[row * 2 * op.groups + group] = mean
+      y[row * 2 * op.groups + op.groups + group] = over(value => (value - mean) ** 2)
+    }
+  }
+  return y
+}
+
 /** x [..., C] with mean 0 and variance 1 over the last axis, times weight plus bias. */
 export function layerNorm(op: LayerNormOp, x: Values, weight: Float32Array, bias: Float32Array): Values {
   const channels = lastAxis(op.inputs.x.shape)
@@ -185,76 +212,6 @@ export function rmsNorm(op: RmsNormOp, x: Values, weight: Float32Array): Values 
       y[start + c] = (x[start + c] as number) * factor * (weight[c] as number)
   }
   return y
-}
-
-/** The values of an attention's inputs, by role. */
-export type AttentionValues = { readonly [Role in keyof AttentionOp['inputs']]: Values }
-
-/** The formula of `AttentionOp`, one query of one head at a time. */
-export function attention(op: AttentionOp, inputs: AttentionValues): { y: Values; probabilities?: Values } {
-  const { query, key, value, logitBias, tokenScale, valueGain } = inputs
-  const [batch = 0, length = 0, width = 0] = op.inputs.query.shape
-  const [keyBatch = 0, keyLength = 0] = op.inputs.key.shape
-  const heads = op.numHeads
-  const headDim = width / heads
-  const y = new Float64Array(batch * length * width)
-  const captured = op.outputs.probabilities && new Float64Array(batch * heads * length * keyLength)
-  const row = new Float64Array(keyLength)
-  for (let b = 0; b < batch; b++) {
-    const keyStart = keyBatch === 1 ? 0 : b * keyLength * width
-    const scaleStart = perToken(op.inputs.tokenScale?.shape, b)
-    const gainStart = perToken(op.inputs.valueGain?.shape, b)
-    for (let head = 0; head < heads; head++) {
-      for (let l = 0; l < length; l++) {
-        const queryStart = (b * length + l) * width + head * headDim
-        const biasStart = biasRow(op.inputs.logitBias?.shape, b, l)
-        // A causal query sees the keys up to its own position.
-        const visible = op.causal ? Math.min(l + 1, keyLength) : keyLength
-        let largest = -Infinity
-        for (let s = 0; s < visible; s++) {
-          const start = keyStart + s * width + head * headDim
-          let dot = 0
-          for (let d = 0; d < headDim; d++) {
-            dot += (query[queryStart + d] as number) * (key[start + d] as number)
-          }
-          const logit = op.softmaxScale * dot + (logitBias ? (logitBias[biasStart + s] as number) : 0)
-          row[s] = logit
-          if (logit > largest) largest = logit
-        }
-        let sum = 0
-        for (let s = 0; s < visible; s++) {
-          const weight = Math.exp((row[s] as number) - largest)
-          row[s] = weight
-          sum += weight
-        }
-        row.fill(0, visible)
-        for (let s = 0; s < visible; s++) {
-          row[s] = ((row[s] as number) / sum) * (tokenScale ? (tokenScale[scaleStart + s] as number) : 1)
-        }
-        captured?.set(row, ((b * heads + head) * length + l) * keyLength)
-        for (let s = 0; s < visible; s++) {
-          const factor = (row[s] as number) * (valueGain ? (valueGain[gainStart + s] as number) : 1)
-          const start = keyStart + s * width + head * headDim
-          for (let d = 0; d < headDim; d++) {
-            y[queryStart + d] = (y[queryStart + d] as number) + factor * (value[start + d] as number)
-          }
-        }
-      }
-    }
-  }
-  return captured ? { y, probabilities: captured } : { y }
-}
-
-/** Where sample `b` begins in a [B or 1, S] tensor. */
-function perToken(shape: Shape | undefined, b: number): number {
-  return !shape || shape[0] === 1 ? 0 : b * lastAxis(shape)
-}
-
-/** Where the row of sample `b`, position `l` begins in a [B or 1, L or 1, S] tensor. */
-function biasRow(shape: Shape | undefined, b: number, l: number): number {
-  if (!shape) return 0
-  const [batch = 1, length = 1, tokens = 0] = shape
-  return ((batch === 1 ? 0 : b) * length + (length === 1 ? 0 : l)) * tokens
 }
 
 /** a + b or a · b; b of a's shape, or [1 or B, C] repeated over a's positions. */

@@ -4,21 +4,42 @@
  */
 import { AttuneError } from '../contract/errors.ts'
 import { elementCount, formatShape, lastAxis } from '../tensor/shape.ts'
+import {
+  attention,
+  attentionPeak,
+  attentionRow,
+  type AttentionValues,
+  headMean,
+} from './interpreter-attention.ts'
 import { activateInPlace } from './interpreter-math.ts'
 import * as ops from './interpreter-ops.ts'
 import { loadWeight } from './load-weight.ts'
-import { type Graph, inputsOf, type Op, outputsOf, type Tensor, type WeightData, weightsOf } from './ops.ts'
+import {
+  type Conv2dOp,
+  type Graph,
+  inputsOf,
+  type LinearOp,
+  type Op,
+  outputsOf,
+  type Tensor,
+  type WeightData,
+  weightsOf,
+} from './ops.ts'
 import type { Backend, Program } from './program.ts'
 
 export interface InterpretOptions {
   /** Labels (layer paths) of values to return besides the outputs. The last value that carries a label counts. */
   readonly taps?: readonly string[]
+  /** The graph's states before the run; zero where absent. */
+  readonly states?: Readonly<Record<string, Float32Array | Float64Array>>
   /** Decoded weights of earlier runs; filled and reused. */
   readonly weightCache?: Map<WeightData, Float32Array>
 }
 
 export interface Interpretation {
   readonly outputs: Readonly<Record<string, Float64Array>>
+  /** The graph's states after the run. */
+  readonly states: Readonly<Record<string, Float64Array>>
   readonly taps: Readonly<Record<string, Float64Array>>
 }
 
@@ -44,6 +65,12 @@ export async function interpret(
     }
     values.set(tensor.id, Float64Array.from(given))
   }
+  for (const [name, { before }] of graph.states ?? []) {
+    values.set(
+      before.id,
+      Float64Array.from(options.states?.[name] ?? new Float64Array(elementCount(before.shape))),
+    )
+  }
   const wanted = new Set(options.taps)
   const taps: Record<string, Float64Array> = {}
   const lastUse = lastUses(graph)
@@ -62,7 +89,9 @@ export async function interpret(
   }
   const outputs: Record<string, Float64Array> = {}
   for (const [name, tensor] of graph.outputs) outputs[name] = valueOf(values, tensor)
-  return { outputs, taps }
+  const states: Record<string, Float64Array> = {}
+  for (const [name, { after }] of graph.states ?? []) states[name] = valueOf(values, after)
+  return { outputs, states, taps }
 }
 
 /** The interpreter as a backend, for tests of pipelines without a GPU. */
@@ -80,6 +109,7 @@ class InterpreterProgram implements Program {
   readonly stats: Program['stats']
   #inputs: Record<string, Float32Array> = {}
   #weights = new Map<WeightData, Float32Array>()
+  #states: Record<string, Float64Array> = {}
 
   constructor(graph: Graph) {
     this.graph = graph
@@ -100,14 +130,32 @@ class InterpreterProgram implements Program {
       // A copy: the caller may reuse its array, and what is not given next time keeps this value.
       this.#inputs[name] = values.slice()
     }
-    const { outputs } = await interpret(this.graph, this.#inputs, { weightCache: this.#weights })
+    const { outputs, states } = await interpret(this.graph, this.#inputs, {
+      weightCache: this.#weights,
+      states: this.#states,
+    })
+    this.#states = { ...states }
     return Object.fromEntries(
       Object.entries(outputs).map(([name, values]) => [name, Float32Array.from(values)]),
     )
   }
 
+  readStates(): Promise<Record<string, Float32Array>> {
+    const states: Record<string, Float32Array> = {}
+    for (const [name, { after }] of this.graph.states ?? []) {
+      const known = this.#states[name]
+      states[name] = known ? Float32Array.from(known) : new Float32Array(elementCount(after.shape))
+    }
+    return Promise.resolve(states)
+  }
+
+  clearStates(): void {
+    this.#states = {}
+  }
+
   dispose(): void {
     this.#inputs = {}
+    this.#states = {}
     this.#weights.clear()
   }
 }
@@ -139,12 +187,25 @@ async function execute(
     case 'conv2d': {
       const weight = await load(op.weight)
       const bias = await loadOptional(op.bias)
-      const { x, batchBias, residual } = op.inputs
-      values.set(y.id, ops.conv2d(op, get(x), weight, bias, maybe(batchBias), maybe(residual)))
+      const { x, batchBias, residual, shortcut } = op.inputs
+      const product =
+        op.shortcut && shortcut
+          ? ops.linear(
+              shortcutOf(op, op.shortcut, shortcut),
+              get(shortcut),
+              [await load(op.shortcut.weight)],
+              [await loadOptional(op.shortcut.bias)],
+              undefined,
+            )
+          : undefined
+      values.set(y.id, ops.conv2d(op, get(x), weight, bias, maybe(batchBias), maybe(residual), product))
       return
     }
     case 'groupNorm':
       values.set(y.id, ops.groupNorm(op, get(op.inputs.x), await load(op.weight), await load(op.bias)))
+      return
+    case 'rowMoments':
+      values.set(y.id, ops.rowMoments(op, get(op.inputs.x), get(op.inputs.columnWeights)))
       return
     case 'layerNorm':
       values.set(y.id, ops.layerNorm(op, get(op.inputs.x), await load(op.weight), await load(op.bias)))
@@ -153,21 +214,28 @@ async function execute(
       values.set(y.id, ops.rmsNorm(op, get(op.inputs.x), await load(op.weight)))
       return
     case 'attention': {
-      const { query, key, value, logitBias, tokenScale, valueGain } = op.inputs
-      const result = ops.attention(op, {
-        query: get(query),
-        key: get(key),
-        value: get(value),
-        ...(logitBias && { logitBias: get(logitBias) }),
-        ...(tokenScale && { tokenScale: get(tokenScale) }),
-        ...(valueGain && { valueGain: get(valueGain) }),
-      })
+      const inputs = Object.fromEntries(
+        Object.entries(op.inputs as unknown as Record<string, Tensor>).map(([role, tensor]) => [
+          role,
+          get(tensor),
+        ]),
+      ) as unknown as AttentionValues
+      const result = attention(op, inputs)
       values.set(y.id, result.y)
-      if (op.outputs.probabilities && result.probabilities) {
-        values.set(op.outputs.probabilities.id, result.probabilities)
-      }
+      const { probabilities, captured } = op.outputs
+      if (probabilities && result.probabilities) values.set(probabilities.id, result.probabilities)
+      if (captured && result.captured) values.set(captured.id, result.captured)
       return
     }
+    case 'attentionPeak':
+      values.set(y.id, attentionPeak(op, get(op.inputs.query), get(op.inputs.key)))
+      return
+    case 'attentionRow':
+      values.set(y.id, attentionRow(op, get(op.inputs.query), get(op.inputs.key), get(op.inputs.position)))
+      return
+    case 'headMean':
+      values.set(y.id, headMean(op, get(op.inputs.x), maybe(op.inputs.addend)))
+      return
     case 'unary': {
       const copy = get(op.inputs.x).slice()
       activateInPlace(copy, op.activation)
@@ -212,6 +280,7 @@ function lastUses(graph: Graph): Map<number, number> {
     for (const tensor of inputsOf(op)) uses.set(tensor.id, index)
   }
   for (const tensor of graph.outputs.values()) uses.delete(tensor.id)
+  for (const { after } of graph.states?.values() ?? []) uses.delete(after.id)
   return uses
 }
 
@@ -229,4 +298,22 @@ function peakElements(graph: Graph): number {
     }
   }
   return peak
+}
+
+/** The linear layer that `fuseShortcut` folded into a convolution. */
+function shortcutOf(
+  op: Conv2dOp,
+  { path, weight, bias }: NonNullable<Conv2dOp['shortcut']>,
+  x: Tensor,
+): LinearOp {
+  const { outputs } = op
+  return {
+    kind: 'linear',
+    path,
+    inputs: { x },
+    outputs,
+    weights: [weight],
+    biases: [bias],
+    activation: 'none',
+  }
 }

@@ -10,11 +10,11 @@ import { inputsOf, outputsOf, type Graph, type Op, type Tensor } from './ops.ts'
 /** A buffer of rows that one or more tensors are views of. */
 export interface Root {
   readonly label: string
-  readonly kind: 'arena' | 'input'
+  readonly kind: 'arena' | 'input' | 'state'
   readonly rows: number
   /** Elements from row to row, a multiple of 4. */
   readonly rowStride: number
-  /** Activations follow the device's storage type; inputs and captured probabilities stay f32. */
+  /** Activations follow the device's storage type; inputs, captured probabilities and moments stay f32. */
   readonly storage: 'activation' | 'f32'
 }
 
@@ -37,16 +37,32 @@ export function layOut(graph: Graph): Layout {
   for (const tensor of graph.inputs.values()) {
     placements.set(tensor.id, { root: newRoot(tensor, 'input', 'f32'), offset: 0 })
   }
+  // A state has one memory: the operation that makes its new value works in place.
+  const states = new Map<number, Placement>()
+  for (const [name, { before, after }] of graph.states ?? []) {
+    const place = { root: newRoot({ ...before, label: name }, 'state', 'f32'), offset: 0 }
+    placements.set(before.id, place)
+    states.set(after.id, place)
+  }
   const joined = planConcatenations(graph)
   for (const op of graph.ops) {
     for (const [role, tensor] of Object.entries(op.outputs as Readonly<Record<string, Tensor>>)) {
-      const own = joined.get(tensor.id) ?? viewOf(op, placements)
-      const storage = role === 'probabilities' ? 'f32' : 'activation'
+      const own = states.get(tensor.id) ?? joined.get(tensor.id) ?? viewOf(op, placements)
+      const precise = role === 'probabilities' || preciseKinds.has(op.kind)
+      const storage = precise ? 'f32' : 'activation'
       placements.set(tensor.id, own ?? { root: newRoot(tensor, 'arena', storage), offset: 0 })
     }
   }
   return { placements, lifetimes: lifetimesOf(graph, placements) }
 }
+
+/** Operations whose results are f32 on every device: sums over many steps, moments, and what people read. */
+const preciseKinds: ReadonlySet<Op['kind']> = new Set([
+  'rowMoments',
+  'attentionPeak',
+  'attentionRow',
+  'headMean',
+])
 
 function newRoot(tensor: Tensor, kind: Root['kind'], storage: Root['storage']): Root {
   return {

@@ -59,13 +59,19 @@ export interface LinearOp extends OpBase {
 }
 
 /**
- * y = activation(conv(upsample(x)) + bias + batchBias) + residual.
- * x [B, H, W, C], weight [N, C, kh, kw], batchBias [1 or B, N] → y [B, H', W', N]. Padding is applied after the
- * nearest-neighbour up-sampling by `upsample`.
+ * y = activation(conv(upsample(x)) + bias + batchBias) + residual + linear(shortcut).
+ * x [B, H, W, C], weight [N, C, kh, kw], batchBias [1 or B, N], shortcut [B, H', W', C'] → y [B, H', W', N]. Padding
+ * is applied after the nearest-neighbour up-sampling by `upsample`.
  */
 export interface Conv2dOp extends OpBase {
   readonly kind: 'conv2d'
-  readonly inputs: { readonly x: Tensor; readonly residual?: Tensor; readonly batchBias?: Tensor }
+  readonly inputs: {
+    readonly x: Tensor
+    readonly residual?: Tensor
+    readonly batchBias?: Tensor
+    /** What `conv_shortcut` reads; present with the field `shortcut`, and then `activation` is 'none'. */
+    readonly shortcut?: Tensor
+  }
   readonly outputs: { readonly y: Tensor }
   readonly weight: WeightData
   readonly bias: WeightData | null
@@ -73,6 +79,8 @@ export interface Conv2dOp extends OpBase {
   readonly padding: Padding
   readonly upsample: 1 | 2
   readonly activation: Activation
+  /** A residual block's 1×1 shortcut, computed into the same sums: weight [N, C'], bias [N]. */
+  readonly shortcut?: { readonly path: string; readonly weight: WeightData; readonly bias: WeightData | null }
 }
 
 /** Group normalisation over [B, ..., C] with biased variance, then the activation (Wu & He 2018). */
@@ -85,6 +93,18 @@ export interface GroupNormOp extends OpBase {
   readonly groups: number
   readonly eps: number
   readonly activation: 'none' | 'silu'
+}
+
+/**
+ * Mean and biased variance of each group of channels over every row of an image: what a group norm of a picture in
+ * tiles is put together from. x [B, H, W, C], columnWeights [W, 1] → y [B, H, 2G], the means and then the variances of
+ * the G groups over the W · C/G elements of a row, each column with its weight. y is f32 on every device.
+ */
+export interface RowMomentsOp extends OpBase {
+  readonly kind: 'rowMoments'
+  readonly inputs: { readonly x: Tensor; readonly columnWeights: Tensor }
+  readonly outputs: { readonly y: Tensor }
+  readonly groups: number
 }
 
 /** Layer normalisation over the last axis (Ba et al. 2016). */
@@ -109,13 +129,14 @@ export interface RmsNormOp extends OpBase {
 /**
  * Scaled dot-product attention (Vaswani et al. 2017), the one seam where Attune listens and steers (D4).
  *
- *   logits = softmaxScale · query · keyᵀ + logitBias          [B, N, L, S]
- *   P      = softmax over S (causal: keys after the query's position are left out)
- *   P'     = P · tokenScale                                   (prompt-to-prompt's reweighting, no renormalisation)
- *   output = Σ_sources conditioningScale · outputMask · P' · (valueGain · value)
+ *   logits   = softmaxScale · query · keyᵀ + biasScale · logitBias    [B, N, L, S]
+ *   P        = softmax over each source's own tokens (causal: keys after the query's position are left out)
+ *   P'       = P · tokenScale                                         (prompt-to-prompt's reweighting, not renormalised)
+ *   output   = Σ_sources outputMask · P' · (valueGain · value)
+ *   captured = accumulated + P'[chosen samples, all heads, all positions, chosen tokens]
  *
- * Every input but query, key and value is optional data. One that is absent costs nothing; the masks of padding
- * and isolation are large negative numbers in `logitBias`.
+ * Every input but query, key and value is optional data. One that is absent costs nothing, neutral data (0, 1, 1, 1)
+ * changes no bit, and the masks of padding and isolation are large negative numbers in `logitBias`.
  */
 export interface AttentionOp extends OpBase {
   readonly kind: 'attention'
@@ -123,12 +144,29 @@ export interface AttentionOp extends OpBase {
   readonly outputs: {
     /** [B, L, N·D]. */
     readonly y: Tensor
-    /** The first source's probabilities after tokenScale, [B, N, L, S]; present when capture is asked for. */
+    /** P' of all sources, [B, N, L, S]; present when everything is to be seen. */
     readonly probabilities?: Tensor
+    /** [C, N, L, T]; present with `inputs.accumulated`. */
+    readonly captured?: Tensor
   }
   readonly numHeads: number
   readonly softmaxScale: number
   readonly causal: boolean
+  /**
+   * Runs of tokens with a softmax of their own: texts of regions, image prompts, a coupled prompt. Tokens between runs
+   * are nobody's. One run over all tokens when absent.
+   */
+  readonly sources?: readonly AttentionSource[]
+  /** With `querySample`: the keys, too, are those of the other sample. Self-attention, where both are the picture's. */
+  readonly keysFollowQuery?: boolean
+  /** The samples that `captured` holds, in order. */
+  readonly captureSamples?: readonly number[]
+}
+
+export interface AttentionSource {
+  /** The first token; a multiple of 4, for tokens are moved as vec4s. */
+  readonly start: number
+  readonly length: number
 }
 
 export interface AttentionInputs {
@@ -140,10 +178,59 @@ export interface AttentionInputs {
   readonly value: Tensor
   /** Added to the logits after the softmax scale: [B or 1, L or 1, S]. */
   readonly logitBias?: Tensor
+  /** Factor on a sample's logitBias: [B, 1]. */
+  readonly biasScale?: Tensor
   /** Factor on each token's probability after the softmax: [B or 1, S]. */
   readonly tokenScale?: Tensor
   /** Factor on each token's value vector: [B or 1, S]. */
   readonly valueGain?: Tensor
+  /** Factor on what each of G sources brings to a position: [B or 1, L or 1, G]. */
+  readonly outputMask?: Tensor
+  /** The sample whose queries a sample asks each of G sources with: [B, G], whole numbers. Its own when absent. */
+  readonly querySample?: Tensor
+  /** The T tokens that are captured: [1, T], whole numbers; a negative one captures nothing. */
+  readonly captureTokens?: Tensor
+  /** What was captured before: [C, N, L, T]. */
+  readonly accumulated?: Tensor
+}
+
+/** The sources of an attention, also where there is only the one. */
+export function sourcesOf(op: AttentionOp): readonly AttentionSource[] {
+  return op.sources ?? [{ start: 0, length: op.inputs.key.shape[1] ?? 0 }]
+}
+
+/**
+ * y[b] = max over heads, queries and keys of softmaxScale · query · keyᵀ: [B, 1]. What paint-with-words measures its
+ * bias in. query [B, L, N·D], key [B or 1, S, N·D]; the keys of `source` only.
+ */
+export interface AttentionPeakOp extends OpBase {
+  readonly kind: 'attentionPeak'
+  readonly inputs: { readonly query: Tensor; readonly key: Tensor }
+  readonly outputs: { readonly y: Tensor }
+  readonly numHeads: number
+  readonly softmaxScale: number
+  readonly source: AttentionSource
+}
+
+/**
+ * One row of an attention's probabilities, averaged over heads: y[0, s] = mean_n softmax_s(softmaxScale ·
+ * query[sample, position, n] · key[sample, s, n]ᵀ), [1, S]. "What does this spot look at."
+ * `position` is [1, 1], a whole number.
+ */
+export interface AttentionRowOp extends OpBase {
+  readonly kind: 'attentionRow'
+  readonly inputs: { readonly query: Tensor; readonly key: Tensor; readonly position: Tensor }
+  readonly outputs: { readonly y: Tensor }
+  readonly numHeads: number
+  readonly softmaxScale: number
+  readonly sample: number
+}
+
+/** y = addend + mean over heads of x: [C, N, L, T] → [C, L, T]. Running maps of several layers of one grid. */
+export interface HeadMeanOp extends OpBase {
+  readonly kind: 'headMean'
+  readonly inputs: { readonly x: Tensor; readonly addend?: Tensor }
+  readonly outputs: { readonly y: Tensor }
 }
 
 /** y = activation(x), same shape. */
@@ -208,9 +295,13 @@ export type Op =
   | LinearOp
   | Conv2dOp
   | GroupNormOp
+  | RowMomentsOp
   | LayerNormOp
   | RmsNormOp
   | AttentionOp
+  | AttentionPeakOp
+  | AttentionRowOp
+  | HeadMeanOp
   | UnaryOp
   | BinaryOp
   | GegluOp
@@ -229,6 +320,13 @@ export interface Graph {
   readonly inputs: ReadonlyMap<string, Tensor>
   /** Values that the caller reads after each run. */
   readonly outputs: ReadonlyMap<string, Tensor>
+  /** Values that stay with the program from run to run, zero at first: read as `before`, left as `after`. */
+  readonly states?: ReadonlyMap<string, GraphState>
+}
+
+export interface GraphState {
+  readonly before: Tensor
+  readonly after: Tensor
 }
 
 /** The tensors that an operation reads. */
@@ -251,7 +349,7 @@ export function weightsOf(op: Op): WeightData[] {
     case 'linear':
       return [...op.weights, ...op.biases.filter(bias => bias !== null)]
     case 'conv2d':
-      return op.bias ? [op.weight, op.bias] : [op.weight]
+      return [op.weight, op.bias, op.shortcut?.weight, op.shortcut?.bias].filter(weight => weight != null)
     case 'groupNorm':
     case 'layerNorm':
       return [op.weight, op.bias]
@@ -281,7 +379,8 @@ export function multiplyAccumulates(op: Op): number {
     }
     case 'conv2d': {
       const [, c = 1, kh = 1, kw = 1] = op.weight.shape
-      return elementCount(op.outputs.y.shape) * c * kh * kw
+      const shortcut = op.shortcut?.weight.shape[1] ?? 0
+      return elementCount(op.outputs.y.shape) * (c * kh * kw + shortcut)
     }
     case 'attention': {
       const s = op.inputs.key.shape[1] ?? 1

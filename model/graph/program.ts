@@ -14,6 +14,10 @@ export interface Program {
    * @throws AttuneError `gpu`, `device-lost`, `out-of-memory` or `internal`; never returns numbers of a failed run.
    */
   run(inputs: Readonly<Record<string, Float32Array>>): Promise<Record<string, Float32Array>>
+  /** The graph's states as the last run left them; zeros before the first. The arrays belong to the caller. */
+  readStates(): Promise<Record<string, Float32Array>>
+  /** Makes all states zero again. */
+  clearStates(): void
   /** Facts for benchmarks and the doctor. */
   readonly stats: ProgramStats
   dispose(): void
@@ -29,11 +33,21 @@ export interface ProgramStats {
   readonly compileMilliseconds: number
 }
 
+/** What a graph would take on a device. */
+export interface Footprint {
+  readonly activationBytes: number
+  readonly fits: boolean
+  /** Why it does not, in words; empty where it does. */
+  readonly why: string
+}
+
 /** Compiles graphs for one device. */
 export interface Backend {
   readonly name: 'webgpu' | 'wasm' | 'cpu' | 'interpreter'
   /** The device in words, for the record: adapter and driver, or the runtime's version and threads. */
   readonly description: string
   compile(graph: Graph): Promise<Program>
+  /** What `graph` would take; allocates nothing. Absent where nobody can tell. */
+  footprint?(graph: Graph): Footprint
   dispose(): Promise<void>
 }

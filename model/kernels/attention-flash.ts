@@ -9,15 +9,25 @@
  *
  *   s = q·k + bias;  m' = max(m, s);  l = l · e^(m-m') + Σ e^(s-m');  o = o · e^(m-m') + Σ weight · e^(s-m') · v
  *
- * and y = o / l. tokenScale and valueGain are factors of `weight` only: they do not enter l.
+ * and y = o / l. tokenScale and valueGain are factors of `weight` only: they do not enter l. Several sources are walked
+ * one after another, each with an m, l and o of its own: y = Σ outputMask · o / l.
  *
- * Probabilities: when they are asked for, the kernel also writes (m, l) of every query, and a second dispatch
- * computes the logits again, four keys a thread. The code that makes y is the same text in both cases.
+ * Probabilities: when they are asked for, the kernel also writes (m, l) of every query and source, and a second
+ * dispatch computes logits again: all, four keys a thread, or those of chosen tokens, one a thread. The code that makes
+ * y is the same text in both cases.
  *
  * Precision: f32. Limits: B and N ≤ 65535, L ≤ 64 · 65535.
  * Reference: torch.nn.functional.scaled_dot_product_attention.
  */
-import { declareControls, declareSizes, keyQuads, type AttentionPlan } from './attention-plan.ts'
+import {
+  type AttentionCapture,
+  type AttentionPlan,
+  declareCapture,
+  declareControls,
+  declareSizes,
+  declareSources,
+  keyQuads,
+} from './attention-plan.ts'
 import { flatGrid } from './flat.ts'
 import type { Dispatch, LoweringContext, TensorView } from './lowering.ts'
 import { Shader } from './shader.ts'
@@ -28,10 +38,14 @@ export const flashHeadLimit = 160
 const threads = 64
 
 export function lowerFlashAttention(plan: AttentionPlan, context: LoweringContext): Dispatch[] {
-  const { probabilities } = plan
-  if (!probabilities) return [output(plan, context, undefined)]
-  const statistics = context.scratch(`${plan.path}.statistics`, plan.batch * plan.heads * plan.length, 4)
-  return [output(plan, context, statistics), capture(plan, context, statistics, probabilities)]
+  const { probabilities, capture, sources } = plan
+  if (!probabilities && !capture) return [output(plan, context, undefined)]
+  const rows = plan.batch * plan.heads * plan.length
+  const statistics = context.scratch(`${plan.path}.statistics`, rows, 4 * sources.length)
+  const dispatches = [output(plan, context, statistics)]
+  if (probabilities) dispatches.push(captureAll(plan, context, statistics, probabilities))
+  if (capture) dispatches.push(captureTokens(plan, context, statistics, capture))
+  return dispatches
 }
 
 /** WGSL of four dot products q·k as a vec4, keys at `key(j, i)`; the same order of additions in both kernels. */
@@ -62,37 +76,33 @@ function output(plan: AttentionPlan, context: LoweringContext, statistics: Tenso
   if (statistics) shader.tensor('statistics', statistics)
   declareSizes(shader, plan)
   declareControls(shader, plan, { bias: true, scale: true, gain: true })
-  return shader
-    .declare(`
-var<workgroup> tile_keys: array<vec4f, ${tile * quads}>;
-var<workgroup> tile_values: array<vec4f, ${tile * quads}>;`)
-    .dispatch(
-      plan.path,
-      [threads, 1, 1],
-      `
-  let head = workgroup.y;
-  let batch = workgroup.z;
-  // Threads past the last query work on it too, because all must reach the barriers; they store nothing.
-  let query = min(workgroup.x * ${threads}u + local, P.length - 1u);
-  let is_real = workgroup.x * ${threads}u + local < P.length;
-  let visible = visible_keys(query);
-  let query_index = query_at(batch * P.length + query, head * ${quads}u);
-  ${each(i => `let q${i} = load_query(query_index + ${i}u) * P.scale;`)}
+  const { plain } = plan
+  if (!plain) declareSources(shader, plan)
+  const row = plain ? 'batch' : 'sample'
+  const loadQuery = `let query_index = query_at(${row} * P.length + query, head * ${quads}u);
+  ${each(i => `let q${i} = load_query(query_index + ${i}u) * P.scale;`)}`
+  const store = (column: string): string =>
+    statistics
+      ? `if (is_real) {
+    store_statistics(statistics_at((batch * P.heads + head) * P.length + query, ${column}), vec4f(top, sum, 0.0, 0.0));
+  }`
+      : ''
+  const walk = `
   ${each(i => `var o${i} = vec4f(0.0);`)}
   var top = lowest;
   var sum = 0.0;
-  for (var begin = 0u; begin < P.keys; begin += ${tile}u) {
+  for (var begin = ${plain ? '0u' : 'source_start(g)'}; begin < end; begin += ${tile}u) {
     workgroupBarrier();
     for (var i = local; i < ${tile * quads}u; i += ${threads}u) {
-      let row = batch * P.key_batch_rows + min(begin + i / ${quads}u, P.keys - 1u);
+      let row = min(begin + i / ${quads}u, end - 1u);
       let column = head * ${quads}u + i % ${quads}u;
-      tile_keys[i] = load_key(key_at(row, column));
-      tile_values[i] = load_value(value_at(row, column));
+      tile_keys[i] = load_key(key_at(${plain ? 'batch' : 'key_sample'} * P.key_batch_rows + row, column));
+      tile_values[i] = load_value(value_at(batch * P.key_batch_rows + row, column));
     }
     workgroupBarrier();
     for (var part = 0u; part < ${tile / 4}u; part++) {
       let first = begin + part * 4u;
-      if (first >= P.keys) { break; }
+      if (first >= end) { break; }
       let base = part * ${4 * quads}u;
       ${dots(quads, (j, i) => `tile_keys[base + ${j * quads + i}u]`)}
       let seen = vec4u(first) + vec4u(0u, 1u, 2u, 3u) < vec4u(visible);
@@ -111,23 +121,73 @@ var<workgroup> tile_values: array<vec4f, ${tile * quads}>;`)
       )}
     }
   }
-  let inverse = 1.0 / sum;
-  if (is_real) {
-    let y_index = y_at(batch * P.length + query, head * ${quads}u);
-    ${each(i => `store_y(y_index + ${i}u, o${i} * inverse);`)}
-    ${
-      statistics
-        ? `store_statistics(statistics_at((batch * P.heads + head) * P.length + query, 0u),
-      vec4f(top, sum, 0.0, 0.0));`
-        : ''
-    }
+  let inverse = 1.0 / sum;`
+  return shader
+    .declare(`
+var<workgroup> tile_keys: array<vec4f, ${tile * quads}>;
+var<workgroup> tile_values: array<vec4f, ${tile * quads}>;`)
+    .dispatch(
+      plan.path,
+      [threads, 1, 1],
+      `
+  let head = workgroup.y;
+  let batch = workgroup.z;
+  // Threads past the last query work on it too, because all must reach the barriers; they store nothing.
+  let query = min(workgroup.x * ${threads}u + local, P.length - 1u);
+  let is_real = workgroup.x * ${threads}u + local < P.length;
+  let y_index = y_at(batch * P.length + query, head * ${quads}u);
+  ${
+    plain
+      ? `let end = P.keys;
+  let visible = visible_keys(query);
+  ${loadQuery}
+  ${walk}
+  if (is_real) { ${each(i => `store_y(y_index + ${i}u, o${i} * inverse);`)} }
+  ${store('0u')}`
+      : `${each(i => `var y${i} = vec4f(0.0);`)}
+  for (var g = 0u; g < ${plan.sources.length}u; g++) {
+    let end = source_end(g);
+    let visible = min(end, visible_keys(query));
+    let sample = sample_of(batch, g);
+    let key_sample = key_sample_of(batch, g);
+    ${loadQuery}
+    ${walk}
+    let mask = mask_of(batch, query, g);
+    ${each(i => `y${i} = fma(o${i} * inverse, vec4f(mask), y${i});`)}
+    ${store('g')}
+  }
+  if (is_real) { ${each(i => `store_y(y_index + ${i}u, y${i});`)} }`
   }`,
       [Math.ceil(plan.length / threads), plan.heads, plan.batch],
     )
 }
 
+/** The shader of a capture: declarations that both forms share. */
+function captureShader(plan: AttentionPlan, context: LoweringContext, statistics: TensorView): Shader {
+  const shader = new Shader('attention_capture', context.facts)
+    .tensor('query', plan.query)
+    .tensor('key', plan.key)
+    .tensor('statistics', statistics)
+    .param('scale', 'f32', plan.scale)
+  declareSizes(shader, plan)
+  declareControls(shader, plan, { bias: true, scale: true })
+  declareSources(shader, plan)
+  return shader.declare(`
+// The source that a key belongs to, or the number of sources.
+fn source_of_key(key: u32) -> u32 {
+  for (var g = 0u; g < ${plan.sources.length}u; g++) {
+    if (key >= source_start(g) && key < source_end(g)) { return g; }
+  }
+  return ${plan.sources.length}u;
+}`)
+}
+
+/** WGSL: the query's vec4s as `q0`, `q1`, … */
+const loadQueries = (quads: number): string =>
+  Array.from({ length: quads }, (_, i) => `let q${i} = load_query(query_index + ${i}u) * P.scale;`).join('\n')
+
 /** Probabilities [B·N·L, S] from the statistics: four keys a thread. */
-function capture(
+function captureAll(
   plan: AttentionPlan,
   context: LoweringContext,
   statistics: TensorView,
@@ -136,20 +196,14 @@ function capture(
   const quads = plan.headSize / 4
   const count = plan.batch * plan.heads * plan.length * keyQuads(plan)
   const grid = flatGrid(count)
-  const shader = new Shader('attention_capture', context.facts)
-    .tensor('query', plan.query)
-    .tensor('key', plan.key)
-    .tensor('statistics', statistics)
+  return captureShader(plan, context, statistics)
     .tensor('probabilities', probabilities)
-    .param('scale', 'f32', plan.scale)
     .param('count', 'u32', count)
     .param('quads', 'u32', keyQuads(plan))
-  declareSizes(shader, plan)
-  declareControls(shader, plan, { bias: true, scale: true })
-  return shader.dispatch(
-    plan.path,
-    grid.workgroupSize,
-    `
+    .dispatch(
+      plan.path,
+      grid.workgroupSize,
+      `
   ${grid.index}
   if (index >= P.count) { return; }
   let quad = index % P.quads;
@@ -157,19 +211,64 @@ function capture(
   let query = row % P.length;
   let head = (row / P.length) % P.heads;
   let batch = row / (P.length * P.heads);
-  let query_index = query_at(batch * P.length + query, head * ${quads}u);
-  ${Array.from({ length: quads }, (_, i) => `let q${i} = load_query(query_index + ${i}u) * P.scale;`).join('\n')}
+  let target_index = probabilities_at(row, quad);
+  let g = source_of_key(quad * 4u);
+  if (g == ${plan.sources.length}u) { store_probabilities(target_index, vec4f(0.0)); return; }
+  let query_index = query_at(sample_of(batch, g) * P.length + query, head * ${quads}u);
+  let key_row = key_sample_of(batch, g) * P.key_batch_rows;
+  ${loadQueries(quads)}
   ${[0, 1, 2, 3]
-    .map(
-      j =>
-        `let k${j} = key_at(batch * P.key_batch_rows + min(quad * 4u + ${j}u, P.keys - 1u), head * ${quads}u);`,
-    )
-    .join('\n')}
+    .map(j => `let k${j} = key_at(key_row + min(quad * 4u + ${j}u, P.keys - 1u), head * ${quads}u);`)
+    .join('\n  ')}
   ${dots(quads, (j, i) => `load_key(k${j} + ${i}u)`)}
-  let seen = vec4u(quad * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(visible_keys(query));
-  let statistics = load_statistics(statistics_at(row, 0u));
+  let end = min(source_end(g), visible_keys(query));
+  let seen = vec4u(quad * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(end);
+  let statistics = load_statistics(statistics_at(row, g));
   let p = exp(min(biased(dots, batch, query, quad) - statistics.x, vec4f(0.0))) / statistics.y;
-  store_probabilities(probabilities_at(row, quad), select(vec4f(0.0), scaled(p, batch, quad), seen));`,
+  store_probabilities(target_index, select(vec4f(0.0), scaled(p, batch, quad), seen));`,
+      grid.workgroups,
+    )
+}
+
+/** The running sum [C·N·L, T] of chosen tokens: one a thread. */
+function captureTokens(
+  plan: AttentionPlan,
+  context: LoweringContext,
+  statistics: TensorView,
+  chosen: AttentionCapture,
+): Dispatch {
+  const quads = plan.headSize / 4
+  const count = chosen.captured.rows * chosen.tokens.columns
+  const grid = flatGrid(count)
+  const shader = captureShader(plan, context, statistics).param('count', 'u32', count)
+  return declareCapture(shader, plan, chosen).dispatch(
+    plan.path,
+    grid.workgroupSize,
+    `
+  ${grid.index}
+  if (index >= P.count) { return; }
+  let t = index % P.capture_count;
+  let row = index / P.capture_count;
+  let query = row % P.length;
+  let head = (row / P.length) % P.heads;
+  let slot = row / (P.length * P.heads);
+  let token = capture_token(t);
+  if (token < 0) { return; }
+  let key = u32(token);
+  let batch = capture_sample(slot);
+  let g = source_of_key(key);
+  if (g == ${plan.sources.length}u || key >= min(source_end(g), visible_keys(query))) { return; }
+  let query_index = query_at(sample_of(batch, g) * P.length + query, head * ${quads}u);
+  let key_index = key_at(key_sample_of(batch, g) * P.key_batch_rows + key, head * ${quads}u);
+  var products = vec4f(0.0);
+  for (var i = 0u; i < ${quads}u; i++) {
+    products = fma(load_query(query_index + i) * P.scale, load_key(key_index + i), products);
+  }
+  let dot = (products.x + products.y) + (products.z + products.w);
+  let quad = key / 4u;
+  let statistics = load_statistics(statistics_at((batch * P.heads + head) * P.length + query, g));
+  let p = exp(min(biased(vec4f(dot), batch, query, quad) - statistics.x, vec4f(0.0))) / statistics.y;
+  capture(slot, head, query, t, scaled(p, batch, quad)[key % 4u]);`,
     grid.workgroups,
   )
 }

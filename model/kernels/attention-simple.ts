@@ -9,7 +9,13 @@
  * Limits: B · N · L < 2^31. Reference: torch.nn.functional.scaled_dot_product_attention.
  */
 import { roundUp } from '../tensor/shape.ts'
-import { declareControls, declareSizes, type AttentionPlan } from './attention-plan.ts'
+import {
+  type AttentionPlan,
+  declareCapture,
+  declareControls,
+  declareSizes,
+  declareSources,
+} from './attention-plan.ts'
 import { flatGrid } from './flat.ts'
 import type { Dispatch, LoweringContext } from './lowering.ts'
 import { Shader } from './shader.ts'
@@ -19,6 +25,8 @@ const block = 8
 export function lowerSimpleAttention(plan: AttentionPlan, context: LoweringContext): Dispatch[] {
   const threads = plan.batch * plan.heads * plan.length
   const grid = flatGrid(threads)
+  const { probabilities, capture } = plan
+  const count = plan.sources.length
   const shader = new Shader('attention_simple', context.facts)
     .tensor('query', plan.query, 'scalar')
     .tensor('key', plan.key, 'scalar')
@@ -29,20 +37,25 @@ export function lowerSimpleAttention(plan: AttentionPlan, context: LoweringConte
     .param('scale', 'f32', plan.scale)
     .param('y_padded', 'u32', roundUp(plan.y.columns, 4))
     .param('keys_padded', 'u32', roundUp(plan.keys, 4))
-  if (plan.probabilities) shader.tensor('probabilities', plan.probabilities, 'scalar')
+  if (probabilities) shader.tensor('probabilities', probabilities, 'scalar')
   declareSizes(shader, plan)
   declareControls(shader, plan, { bias: true, scale: true, gain: true }, 'scalar')
+  declareSources(shader, plan)
+  if (capture) declareCapture(shader, plan, capture)
   const columns = Array.from({ length: block }, (_, i) => i)
+  const probability = `scaled(exp(logit(at, key) - top[g]) * inverse[g], at.batch, key)`
   return [
     shader
       .declare(`
-fn logit(query_index: u32, batch: u32, query: u32, head: u32, key: u32) -> f32 {
-  let key_index = key_at(batch * P.key_batch_rows + key, head * P.head_size);
+struct Place { batch: u32, head: u32, query: u32, source: u32 }
+fn logit(at: Place, key: u32) -> f32 {
+  let query_index = query_at(sample_of(at.batch, at.source) * P.length + at.query, at.head * P.head_size);
+  let key_index = key_at(key_sample_of(at.batch, at.source) * P.key_batch_rows + key, at.head * P.head_size);
   var sum = 0.0;
   for (var d = 0u; d < P.head_size; d++) {
     sum = fma(load_query(query_index + d) * P.scale, load_key(key_index + d), sum);
   }
-  return biased(sum, batch, query, key);
+  return biased(sum, at.batch, at.query, key);
 }`)
       .dispatch(
         plan.path,
@@ -53,44 +66,68 @@ fn logit(query_index: u32, batch: u32, query: u32, head: u32, key: u32) -> f32 {
   let query = index % P.length;
   let head = (index / P.length) % P.heads;
   let batch = index / (P.length * P.heads);
-  let row = batch * P.length + query;
-  let query_index = query_at(row, head * P.head_size);
   let visible = visible_keys(query);
-  var top = lowest;
-  var sum = 0.0;
-  for (var key = 0u; key < visible; key++) {
-    let value = logit(query_index, batch, query, head, key);
-    let next = max(top, value);
-    sum = fma(sum, exp(top - next), exp(value - next));
-    top = next;
+  var top: array<f32, ${count}>;
+  var inverse: array<f32, ${count}>;
+  for (var g = 0u; g < ${count}u; g++) {
+    let at = Place(batch, head, query, g);
+    var largest = lowest;
+    var sum = 0.0;
+    for (var key = source_start(g); key < min(source_end(g), visible); key++) {
+      let value = logit(at, key);
+      let next = max(largest, value);
+      sum = fma(sum, exp(largest - next), exp(value - next));
+      largest = next;
+    }
+    top[g] = largest;
+    inverse[g] = 1.0 / sum;
   }
-  let inverse = 1.0 / sum;
   for (var first = 0u; first < P.head_size; first += ${block}u) {
     ${columns.map(i => `var y${i} = 0.0;`).join(' ')}
-    for (var key = 0u; key < visible; key++) {
-      let p = exp(logit(query_index, batch, query, head, key) - top) * inverse;
-      let weight = gained(scaled(p, batch, key), batch, key);
-      let value_index = value_at(batch * P.key_batch_rows + key, head * P.head_size);
-      ${columns
-        .map(
-          i => `y${i} = fma(weight, load_value(value_index + min(first + ${i}u, P.head_size - 1u)), y${i});`,
-        )
-        .join('\n      ')}
+    for (var g = 0u; g < ${count}u; g++) {
+      let at = Place(batch, head, query, g);
+      let mask = mask_of(batch, query, g);
+      for (var key = source_start(g); key < min(source_end(g), visible); key++) {
+        let weight = gained(${probability}, batch, key) * mask;
+        let value_index = value_at(batch * P.key_batch_rows + key, head * P.head_size);
+        ${columns
+          .map(
+            i =>
+              `y${i} = fma(weight, load_value(value_index + min(first + ${i}u, P.head_size - 1u)), y${i});`,
+          )
+          .join('\n        ')}
+      }
     }
-    let y_index = y_at(row, head * P.head_size);
+    let y_index = y_at(batch * P.length + query, head * P.head_size);
     ${columns.map(i => `if (first + ${i}u < P.head_size) { store_y(y_index + first + ${i}u, y${i}); }`).join('\n    ')}
   }
   if (head == P.heads - 1u) {
-    for (var column = P.heads * P.head_size; column < P.y_padded; column++) { store_y(y_at(row, column), 0.0); }
+    for (var column = P.heads * P.head_size; column < P.y_padded; column++) {
+      store_y(y_at(batch * P.length + query, column), 0.0);
+    }
   }
   ${
-    plan.probabilities
-      ? `for (var key = 0u; key < P.keys_padded; key++) {
-    var p = 0.0;
-    if (key < visible) {
-      p = scaled(exp(logit(query_index, batch, query, head, key) - top) * inverse, batch, key);
+    probabilities
+      ? `for (var key = 0u; key < P.keys_padded; key++) { store_probabilities(probabilities_at(index, key), 0.0); }
+  for (var g = 0u; g < ${count}u; g++) {
+    let at = Place(batch, head, query, g);
+    for (var key = source_start(g); key < min(source_end(g), visible); key++) {
+      store_probabilities(probabilities_at(index, key), ${probability});
     }
-    store_probabilities(probabilities_at(index, key), p);
+  }`
+      : ''
+  }
+  ${
+    capture
+      ? `let slot = capture_slot(batch);
+  for (var t = 0u; slot >= 0 && t < P.capture_count; t++) {
+    let token = capture_token(t);
+    for (var g = 0u; g < ${count}u; g++) {
+      let at = Place(batch, head, query, g);
+      if (token < i32(source_start(g)) || token >= i32(min(source_end(g), visible))) { continue; }
+      let key = u32(token);
+      capture(u32(slot), head, query, t, ${probability});
+    }
   }`
       : ''
   }`,

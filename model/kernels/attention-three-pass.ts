@@ -1,7 +1,10 @@
 /**
  * Attention as two matrix products with a softmax between them.
  *
- *   1. scores = scale · Q·Kᵀ        2. scores = softmax(scores + logitBias) · tokenScale · valueGain   3. y = scores·V
+ *   1. scores = scale · Q·Kᵀ   2. scores = softmax(scores + bias) · tokenScale · valueGain · outputMask   3. y = scores·V
+ *
+ * Sources are runs of columns: the softmax normalises each by itself, and the third product adds them up. So several
+ * sources cost their own columns and no further dispatch (one more each where samples ask with others' queries).
  *
  * Shapes, letters and formula: attention.ts. D a multiple of 4; any L, S, N. Layout: vec4s along D and along S;
  * scores are f32 [B·N·(queries of a chunk), S], S rounded up to 4, in scratch memory of at most 32 MiB: longer
@@ -21,7 +24,14 @@
  * Precision: f32 throughout. Limits: B·N ≤ 65535, L ≤ 2^19, S ≤ 2^19 without subgroups.
  * Reference: torch.nn.functional.scaled_dot_product_attention.
  */
-import { declareControls, declareSizes, keyQuads, type AttentionPlan } from './attention-plan.ts'
+import {
+  type AttentionPlan,
+  declareCapture,
+  declareControls,
+  declareSizes,
+  declareSources,
+  keyQuads,
+} from './attention-plan.ts'
 import { flatGrid } from './flat.ts'
 import type { DeviceFacts, Dispatch, LoweringContext, TensorView } from './lowering.ts'
 import { fold, foldedRows, Shader } from './shader.ts'
@@ -50,11 +60,10 @@ export function lowerThreePassAttention(
   const dispatches: Dispatch[] = []
   for (let first = 0; first < plan.length; first += step) {
     const chunk = { first, queries: Math.min(step, plan.length - first) }
-    dispatches.push(
-      logits(plan, chunk, scores, facts),
-      softmax(plan, chunk, scores, facts),
-      weightedValues(plan, chunk, scores, facts),
-    )
+    // Sources that other samples may ask are products of their own: a tile has one query row for all its columns.
+    const ranges = plan.querySample ? plan.sources.keys() : [undefined]
+    for (const source of ranges) dispatches.push(logits(plan, chunk, scores, facts, source))
+    dispatches.push(softmax(plan, chunk, scores, facts), weightedValues(plan, chunk, scores, facts))
   }
   return dispatches
 }
@@ -149,9 +158,21 @@ function product(
   }`
 }
 
-/** Dispatch 1: scale · Q·Kᵀ. Columns past the last key get its product again; the softmax ignores them. */
-function logits(plan: AttentionPlan, chunk: Chunk, scores: TensorView, facts: DeviceFacts): Dispatch {
+/**
+ * Dispatch 1: scale · Q·Kᵀ. Columns past the last key get its product again; the softmax ignores them.
+ * @param g the source whose columns to make; all columns when absent
+ */
+function logits(
+  plan: AttentionPlan,
+  chunk: Chunk,
+  scores: TensorView,
+  facts: DeviceFacts,
+  g: number | undefined,
+): Dispatch {
   const tile = productTile(facts)
+  const source = g === undefined ? undefined : plan.sources[g]
+  const firstQuad = (source?.start ?? 0) / 4
+  const endQuad = source ? Math.ceil((source.start + source.length) / 4) : keyQuads(plan)
   const shader = new Shader('attention_logits', facts)
     .tensor('query', plan.query)
     .tensor('key', plan.key)
@@ -160,18 +181,24 @@ function logits(plan: AttentionPlan, chunk: Chunk, scores: TensorView, facts: De
     .param('first_query', 'u32', chunk.first)
     .param('queries', 'u32', chunk.queries)
     .param('head_quads', 'u32', plan.headSize / 4)
-    .param('key_quads', 'u32', keyQuads(plan))
+    .param('first_quad', 'u32', firstQuad)
+    .param('last_quad', 'u32', endQuad - 1)
   if (tile.subgroups) shader.enable('subgroups')
   declareSizes(shader, plan)
+  if (g !== undefined) {
+    declareSources(shader, plan)
+    shader.param('source', 'u32', g)
+  }
   return shader.dispatch(
     plan.path,
     [tile.threads, 1, 1],
     `
-  let batch = workgroup.z / P.heads;
+  let batch = ${g === undefined ? 'workgroup.z / P.heads' : 'sample_of(workgroup.z / P.heads, P.source)'};
+  let key_batch = ${g === undefined ? 'batch' : 'key_sample_of(workgroup.z / P.heads, P.source)'};
   let head = workgroup.z % P.heads;
   let row0 = workgroup.y * ${tile.rows}u;
   let last_row = P.queries - 1u - row0;
-  let quad = min(workgroup.x * ${tile.quads}u + ${tile.column}, P.key_quads - 1u);
+  let quad = min(P.first_quad + workgroup.x * ${tile.quads}u + ${tile.column}, P.last_quad);
   let scores_index = scores_at(workgroup.z * P.queries + row0, quad);
   let scores_stride = P.scores_stride;
   let scale = P.scale;
@@ -188,7 +215,7 @@ function logits(plan: AttentionPlan, chunk: Chunk, scores: TensorView, facts: De
   ${four
     .map(
       j =>
-        `let b_index${j} = key_at(batch * P.key_batch_rows + min(quad * 4u + ${j}u, P.keys - 1u), head * P.head_quads);`,
+        `let b_index${j} = key_at(key_batch * P.key_batch_rows + min(quad * 4u + ${j}u, P.keys - 1u), head * P.head_quads);`,
     )
     .join('\n  ')}`,
     four.map(j => `let b${j} = load_key(b_index${j} + k);`).join('\n    '),
@@ -200,24 +227,86 @@ function logits(plan: AttentionPlan, chunk: Chunk, scores: TensorView, facts: De
     vec4f(${four.map(j => `c${r}_${j}`).join(', ')}) * scale);`,
     )
     .join('\n  ')}`,
-    [Math.ceil(keyQuads(plan) / tile.quads), Math.ceil(chunk.queries / tile.rows), plan.batch * plan.heads],
+    [
+      Math.ceil((endQuad - firstQuad) / tile.quads),
+      Math.ceil(chunk.queries / tile.rows),
+      plan.batch * plan.heads,
+    ],
   )
 }
 
-/** Dispatch 2: softmax in place, with the controls; writes the captured probabilities. */
+/** Dispatch 2: softmax of each source in place, with the controls; writes the captured probabilities. */
 function softmax(plan: AttentionPlan, chunk: Chunk, scores: TensorView, facts: DeviceFacts): Dispatch {
   const rows = plan.batch * plan.heads * chunk.queries
   const threads = facts.software ? 1 : 64
   const grid = flatGrid(rows, 16)
+  const { plain, probabilities, capture } = plan
   const shader = new Shader('attention_softmax', facts)
     .tensor('scores', scores)
     .param('rows', 'u32', rows)
     .param('first_query', 'u32', chunk.first)
     .param('queries', 'u32', chunk.queries)
     .param('key_quads', 'u32', keyQuads(plan))
-  if (plan.probabilities) shader.tensor('probabilities', plan.probabilities)
+  if (probabilities) shader.tensor('probabilities', probabilities)
   declareSizes(shader, plan)
   declareControls(shader, plan, { bias: true, scale: true, gain: true })
+  if (!plain) declareSources(shader, plan)
+  if (capture) declareCapture(shader, plan, capture)
+  // A thread's first vec4 at or behind `quad`: the same thread has the same vec4s in every loop.
+  const from = (quad: string): string =>
+    threads === 1 ? quad : `${quad} + (member + ${threads}u - ${quad} % ${threads}u) % ${threads}u`
+  const zeros = (first: string, end: string): string => `
+  for (var quad = ${from(first)}; quad < ${end}; quad += ${threads}u) {
+    ${probabilities ? 'store_probabilities(captured_row + quad, vec4f(0.0));' : ''}
+    store_scores(scores_row + quad, vec4f(0.0));
+  }`
+  const source = (g: number): string => `{
+  let begin = ${plain ? '0u' : `source_start(${g}u)`};
+  let end = ${plain ? 'visible_keys(query)' : `min(source_end(${g}u), visible_keys(query))`};
+  let visible = vec4u(end);
+  let first_quad = begin / 4u;
+  let end_quad = ${plain ? 'key_quads' : `(source_end(${g}u) + 3u) / 4u`};
+  var top = vec4f(lowest);
+  var sum = vec4f(0.0);
+  for (var quad = ${from('first_quad')}; quad < end_quad; quad += ${threads}u) {
+    let seen = vec4u(quad * 4u) + vec4u(0u, 1u, 2u, 3u) < visible;
+    let logit = select(vec4f(lowest), biased(load_scores(scores_row + quad), batch, query, quad), seen);
+    let next = max(top, logit);
+    sum = fma(sum, exp(top - next), select(vec4f(0.0), exp(logit - next), seen));
+    top = next;
+  }
+  let row_top = max(max(top.x, top.y), max(top.z, top.w));
+  let part = sum * exp(top - row_top);
+  let merged = merge(vec2f(row_top, (part.x + part.y) + (part.z + part.w)), local);
+  let inverse = 1.0 / merged.y;
+  ${
+    capture
+      ? `if (slot >= 0) {
+    for (var t = member; t < P.capture_count; t += ${threads}u) {
+      let token = capture_token(t);
+      if (token >= i32(begin) && token < i32(end)) {
+        let quad = u32(token) / 4u;
+        let logit = biased(load_scores(scores_row + quad), batch, query, quad);
+        let p = scaled(exp(logit - merged.x) * inverse, batch, quad);
+        capture(u32(slot), head, query, t, p[u32(token) % 4u]);
+      }
+    }
+  }
+  ${threads === 1 ? '' : '// Others read what the next loop overwrites.\n  storageBarrier(); workgroupBarrier();'}`
+      : ''
+  }
+  ${plain ? '' : `let mask = mask_of(batch, query, ${g}u);`}
+  for (var quad = ${from('first_quad')}; quad < end_quad; quad += ${threads}u) {
+    let seen = vec4u(quad * 4u) + vec4u(0u, 1u, 2u, 3u) < visible;
+    let logit = select(vec4f(lowest), biased(load_scores(scores_row + quad), batch, query, quad), seen);
+    let p = select(vec4f(0.0), exp(logit - merged.x) * inverse, seen);
+    // Optional data past the last key is padding: zero, so p stays zero there.
+    let probability = scaled(p, batch, quad);
+    ${probabilities ? 'store_probabilities(captured_row + quad, probability);' : ''}
+    store_scores(scores_row + quad, gained(probability, batch, quad)${plain ? '' : ' * mask'});
+  }
+  ${plain ? '' : zeros('end_quad', g + 1 < plan.sources.length ? `source_start(${g + 1}u) / 4u` : 'key_quads')}
+  }`
   return shader
     .declare(
       threads === 1 ? 'fn merge(mine: vec2f, local: u32) -> vec2f { return mine; }' : mergeOverWorkgroup,
@@ -239,36 +328,12 @@ function softmax(plan: AttentionPlan, chunk: Chunk, scores: TensorView, facts: D
   let query = P.first_query + row % P.queries;
   let batch = row / P.queries / P.heads;
   let head = row / P.queries % P.heads;
-  let visible = vec4u(visible_keys(query));
   let scores_row = scores_at(row, 0u);
   let key_quads = P.key_quads;
-  var top = vec4f(lowest);
-  var sum = vec4f(0.0);
-  for (var quad = member; quad < key_quads; quad += ${threads}u) {
-    let seen = vec4u(quad * 4u) + vec4u(0u, 1u, 2u, 3u) < visible;
-    let logit = select(vec4f(lowest), biased(load_scores(scores_row + quad), batch, query, quad), seen);
-    let next = max(top, logit);
-    sum = fma(sum, exp(top - next), select(vec4f(0.0), exp(logit - next), seen));
-    top = next;
-  }
-  let row_top = max(max(top.x, top.y), max(top.z, top.w));
-  let part = sum * exp(top - row_top);
-  let merged = merge(vec2f(row_top, (part.x + part.y) + (part.z + part.w)), local);
-  let inverse = 1.0 / merged.y;
-  ${
-    plan.probabilities
-      ? 'let captured = probabilities_at((batch * P.heads + head) * P.length + query, 0u);'
-      : ''
-  }
-  for (var quad = member; quad < key_quads; quad += ${threads}u) {
-    let seen = vec4u(quad * 4u) + vec4u(0u, 1u, 2u, 3u) < visible;
-    let logit = select(vec4f(lowest), biased(load_scores(scores_row + quad), batch, query, quad), seen);
-    let p = select(vec4f(0.0), exp(logit - merged.x) * inverse, seen);
-    // Optional data past the last key is padding: zero, so p stays zero there.
-    let probability = scaled(p, batch, quad);
-    ${plan.probabilities ? 'store_probabilities(captured + quad, probability);' : ''}
-    store_scores(scores_row + quad, gained(probability, batch, quad));
-  }`,
+  ${probabilities ? 'let captured_row = probabilities_at((batch * P.heads + head) * P.length + query, 0u);' : ''}
+  ${capture ? 'let slot = capture_slot(batch);' : ''}
+  ${plain ? '' : zeros('0u', 'source_start(0u) / 4u')}
+  ${plan.sources.map((_, g) => source(g)).join('\n  ')}`,
       threads === 1 ? grid.workgroups : [1, ...fold(rows)],
     )
 }
@@ -277,6 +342,8 @@ function softmax(plan: AttentionPlan, chunk: Chunk, scores: TensorView, facts: D
 const mergeOverWorkgroup = `
 var<workgroup> parts: array<vec2f, 64>;
 fn merge(mine: vec2f, local: u32) -> vec2f {
+  // An earlier call may still be reading its result.
+  workgroupBarrier();
   parts[local] = mine;
   workgroupBarrier();
   for (var half = 32u; half > 0u; half /= 2u) {

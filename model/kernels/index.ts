@@ -1,5 +1,7 @@
 /** Which kernel file lowers which operation. */
 import type { Op } from '../graph/ops.ts'
+import { lowerAttentionPeak } from './attention-peak.ts'
+import { lowerAttentionRow, lowerHeadMean } from './attention-row.ts'
 import { lowerAttention } from './attention.ts'
 import { lowerConv2d } from './conv2d.ts'
 import { lowerConcat, lowerCopy } from './copy.ts'
@@ -9,6 +11,7 @@ import { lowerLayerNorm } from './layer-norm.ts'
 import { lowerLinear } from './linear.ts'
 import type { Dispatch, LoweringContext } from './lowering.ts'
 import { lowerRmsNorm } from './rms-norm.ts'
+import { lowerRowMoments } from './row-moments.ts'
 import { lowerUpsample } from './upsample.ts'
 
 /** The dispatches of one operation; none where its output is a view. */
@@ -20,10 +23,18 @@ export function lower(op: Op, context: LoweringContext): Dispatch[] {
       return lowerConv2d(op, context)
     case 'groupNorm':
       return lowerGroupNorm(op, context)
+    case 'rowMoments':
+      return lowerRowMoments(op, context)
     case 'layerNorm':
       return lowerLayerNorm(op, context)
     case 'rmsNorm':
       return lowerRmsNorm(op, context)
+    case 'attentionPeak':
+      return lowerAttentionPeak(op, context)
+    case 'attentionRow':
+      return lowerAttentionRow(op, context)
+    case 'headMean':
+      return lowerHeadMean(op, context)
     case 'attention':
       return lowerAttention(op, context)
     case 'unary':

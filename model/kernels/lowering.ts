@@ -23,7 +23,7 @@ export interface DeviceFacts {
 /** A buffer by name; compared by identity. */
 export interface BufferRef {
   readonly label: string
-  readonly kind: 'arena' | 'input' | 'output' | 'weight'
+  readonly kind: 'arena' | 'input' | 'state' | 'weight'
   readonly byteLength: number
 }
 

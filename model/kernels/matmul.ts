@@ -2,6 +2,7 @@
  * The product behind linear layers and convolutions (implicit GEMM):
  *
  *   y[row, n] = activation(Σ_k a[row, k] · w[k, n] + bias[n] + batchBias[batch, n]) + residual[row, n]
+ *             + Σ_k shortcut[row, k] · ws[k, n] + shortcutBias[n]
  *
  * Layout: a and y are tensor views (rows × vec4 groups), w a packed matrix (`LoweringContext.matrix`). For a
  * convolution, row is an output pixel, k runs over taps × input channels, and a is read from the input image where
@@ -15,6 +16,7 @@
  *    8 KiB of workgroup memory; each lane keeps 8 rows × 2 groups in registers.
  * Sums in f32, in one order per variant: two runs are bit-equal.
  */
+import { invariant } from '../contract/errors.ts'
 import type { Activation } from '../graph/ops.ts'
 import type { BufferRef, DeviceFacts, Dispatch, TensorView } from './lowering.ts'
 import { activationFunctions, fold, foldedRows, Shader } from './shader.ts'
@@ -46,14 +48,23 @@ export interface Matmul {
   readonly rowsPerBatch: number
   readonly activation: Activation | 'geglu'
   readonly conv?: ConvGeometry
+  /** A second, plain product into the same sums (a residual block's 1x1 shortcut); without activation only. */
+  readonly shortcut?: { readonly x: TensorView; readonly matrix: BufferRef; readonly bias: BufferRef | null }
 }
 
 /** Emits the dispatch of a product in the variant that fits the adapter. */
 export function dispatchMatmul(matmul: Matmul, facts: DeviceFacts): Dispatch {
   const shader = new Shader(matmul.kernel, facts)
+  const packed = facts.matrixType === 'f16' ? 'vec4u' : 'vec4f'
   shader.tensor('x', matmul.x)
-  shader.weights('w', matmul.matrix, facts.matrixType === 'f16' ? 'vec4u' : 'vec4f')
+  shader.weights('w', matmul.matrix, packed)
   shader.tensor('y', matmul.y)
+  if (matmul.shortcut) {
+    invariant(matmul.activation === 'none', `${matmul.label}: a shortcut joins sums that have an activation`)
+    shader.tensor('shortcut', matmul.shortcut.x)
+    shader.weights('shortcut_w', matmul.shortcut.matrix, packed)
+    shader.param('shortcut_depth', 'u32', columnGroups(matmul.shortcut.x))
+  }
   declareGeometry(shader, matmul)
   declareEpilogue(shader, matmul)
   return facts.subgroupSize > 0 ? subgroupMatmul(shader, matmul, facts) : tiledMatmul(shader, matmul, facts)
@@ -98,13 +109,17 @@ fn source_of(pixel: vec3i, tap: u32) -> i32 {
 
 /** WGSL `finish(row, group, sum, gate)`: bias, activation, residual, store. */
 function declareEpilogue(shader: Shader, matmul: Matmul): void {
-  const { bias, batchBias, residual, activation } = matmul
+  const { bias, batchBias, residual, activation, shortcut } = matmul
   const lines: string[] = ['var v = sum;']
   if (bias) {
     shader.weights('bias', bias, 'vec4f')
     lines.push('v += load_bias(group);')
     if (activation === 'geglu') lines.push('let g = gate + load_bias(group + P.groups);')
   } else if (activation === 'geglu') lines.push('let g = gate;')
+  if (shortcut?.bias) {
+    shader.weights('shortcut_bias', shortcut.bias, 'vec4f')
+    lines.push('v += load_shortcut_bias(group);')
+  }
   if (batchBias) {
     shader.tensor('batch_bias', batchBias)
     shader.param('rows_per_batch', 'u32', batchBias.rows === 1 ? 0xffffffff : matmul.rowsPerBatch)
@@ -129,16 +144,16 @@ function each(count: number, template: (index: number) => string, separator = '\
   return Array.from({ length: count }, (_, index) => template(index)).join(separator)
 }
 
-/** Loads the four k rows of w for one column group into `b{j}_0 … b{j}_3`. */
-function loadColumns(facts: DeviceFacts, j: number, k: string, column: string): string {
+/** Loads the four k rows of the matrix `w` for one column group into `b{j}_0 … b{j}_3`. */
+function loadColumns(facts: DeviceFacts, j: number, w: string, k: string, column: string): string {
   if (facts.matrixType === 'f32') {
-    return each(4, kk => `let b${j}_${kk} = load_w((${k} * 4u + ${kk}u) * P.wide + ${column});`)
+    return each(4, kk => `let b${j}_${kk} = load_${w}((${k} * 4u + ${kk}u) * P.wide + ${column});`)
   }
   return each(2, pair => {
     const packed = `p${j}_${pair}`
     const halves = each(4, q => `let h${j}_${pair}_${q} = unpack2x16float(${packed}[${q}]);`, ' ')
     const row = (half: 'x' | 'y'): string => `vec4f(${each(4, q => `h${j}_${pair}_${q}.${half}`, ', ')})`
-    return `let ${packed} = load_w((${k} * 2u + ${pair}u) * P.wide + ${column}); ${halves}
+    return `let ${packed} = load_${w}((${k} * 2u + ${pair}u) * P.wide + ${column}); ${halves}
     let b${j}_${2 * pair} = ${row('x')}; let b${j}_${2 * pair + 1} = ${row('y')};`
   })
 }
@@ -166,10 +181,16 @@ function subgroupMatmul(shader: Shader, matmul: Matmul, facts: DeviceFacts): Dis
       return `{ let a = subgroupBroadcast(a${i}, ${l}u);\n${sums} }`
     }),
   )
-  const inner = (load: (i: number) => string, k: string): string => `
+  const inner = (load: (i: number) => string, w: string, k: string): string => `
     ${each(perLane, i => `let a${i} = ${load(i)};`)}
-    ${each(wide, j => loadColumns(facts, j, k, `column${j}`))}
+    ${each(wide, j => loadColumns(facts, j, w, k, `column${j}`))}
     ${accumulate}`
+  const plain = (x: string, w: string, depth: string): string => `{
+  ${each(perLane, i => `let at${i} = ${x}_at(min(row0 + ${i * lanes}u + lane, P.rows - 1u), 0u);`)}
+  for (var k = 0u; k < P.${depth}; k++) {
+    ${inner(i => `load_${x}(at${i} + k)`, w, 'k')}
+  }
+  }`
   const loop = conv
     ? `
   ${each(perLane, i => `let pixel${i} = pixel_of(min(row0 + ${i * lanes}u + lane, P.rows - 1u));`)}
@@ -177,14 +198,10 @@ function subgroupMatmul(shader: Shader, matmul: Matmul, facts: DeviceFacts): Dis
     ${each(perLane, i => `let source${i} = source_of(pixel${i}, tap); let at${i} = x_at(u32(max(source${i}, 0)), 0u);`)}
     for (var k = 0u; k < P.depth; k++) {
       let kw = tap * P.depth + k;
-      ${inner(i => `select(vec4f(0.0), load_x(at${i} + k), source${i} >= 0)`, 'kw')}
+      ${inner(i => `select(vec4f(0.0), load_x(at${i} + k), source${i} >= 0)`, 'w', 'kw')}
     }
   }`
-    : `
-  ${each(perLane, i => `let at${i} = x_at(min(row0 + ${i * lanes}u + lane, P.rows - 1u), 0u);`)}
-  for (var k = 0u; k < P.depth; k++) {
-    ${inner(i => `load_x(at${i} + k)`, 'k')}
-  }`
+    : plain('x', 'w', 'depth')
   const vector = (row: number, j: number): string => `vec4f(${each(4, q => `s${row}_${j}_${q}`, ', ')})`
   // The rows are finished in a loop over an array: unrolled, the activation's code would be repeated for each row.
   const body = `
@@ -198,6 +215,7 @@ function subgroupMatmul(shader: Shader, matmul: Matmul, facts: DeviceFacts): Dis
   )}
   ${each(rows, row => each(wide, j => each(4, q => `var s${row}_${j}_${q} = 0.0;`, ' '), ' '))}
   ${loop}
+  ${matmul.shortcut ? plain('shortcut', 'shortcut_w', 'shortcut_depth') : ''}
   var sums: array<vec4f, ${rows * wide}>;
   ${each(rows, row => each(wide, j => `sums[${row * wide + j}] = ${vector(row, j)};`, ' '))}
   let count = min(P.rows - row0, ${rows}u);
@@ -219,6 +237,11 @@ function subgroupMatmul(shader: Shader, matmul: Matmul, facts: DeviceFacts): Dis
   ])
 }
 
+/** Fills a tile of A from rows of `x` as they lie. */
+const loadRows = (x: string, depth: string): string => `
+      tile_a[index] = select(vec4f(0.0), load_${x}(${x}_at(min(row0 + r, P.rows - 1u), min(k0 + kv, P.${depth} - 1u))),
+        k0 + kv < P.${depth});`
+
 function tiledMatmul(shader: Shader, matmul: Matmul, facts: DeviceFacts): Dispatch {
   const geglu = matmul.activation === 'geglu'
   const conv = matmul.conv !== undefined
@@ -231,42 +254,30 @@ var<workgroup> tile_b: array<vec4f, 256>;
 fn column_of(first: u32, g: u32) -> u32 {
   ${geglu ? 'return min(first + (g & 7u), P.groups - 1u) + (g >> 3u) * P.groups;' : 'return min(first + g, P.groups - 1u);'}
 }`)
-  const loadA = conv
-    ? `
+  const loadGathered = `
       let pixel = pixel_of(min(row0 + r, P.rows - 1u));
       let source = source_of(pixel, tap);
       tile_a[index] = select(vec4f(0.0), load_x(x_at(u32(max(source, 0)), min(k0 + kv, P.depth - 1u))),
         source >= 0 && k0 + kv < P.depth);`
-    : `
-      tile_a[index] = select(vec4f(0.0), load_x(x_at(min(row0 + r, P.rows - 1u), min(k0 + kv, P.depth - 1u))),
-        k0 + kv < P.depth);`
-  const base = conv ? 'tap * P.depth' : '0u'
-  const loadB =
+  const loadMatrix = (w: string, base: string): string =>
     facts.matrixType === 'f32'
       ? `
     for (var i = 0u; i < 4u; i++) {
       let index = local + i * 64u; let k = index >> 4u; let g = index & 15u;
       let kk = min(${base} * 4u + k0 * 4u + k, last_row);
-      tile_b[index] = load_w(kk * P.wide + column_of(first, g));
+      tile_b[index] = load_${w}(kk * P.wide + column_of(first, g));
     }`
       : `
     for (var i = 0u; i < 2u; i++) {
       let index = local + i * 64u; let pair = index >> 4u; let g = index & 15u;
       let kk = min(${base} * 2u + k0 * 2u + pair, last_row >> 1u);
-      let packed = load_w(kk * P.wide + column_of(first, g));
+      let packed = load_${w}(kk * P.wide + column_of(first, g));
       ${each(4, q => `let h${q} = unpack2x16float(packed[${q}]);`, ' ')}
       tile_b[pair * 32u + g] = vec4f(${each(4, q => `h${q}.x`, ', ')});
       tile_b[pair * 32u + 16u + g] = vec4f(${each(4, q => `h${q}.y`, ', ')});
     }`
-  const body = `
-  let row0 = (workgroup.y + workgroup.z * ${foldedRows}u) * 64u;
-  if (row0 >= P.rows) { return; }
-  let first = workgroup.x * ${groupsPerWorkgroup}u;
-  let tx = local & 7u; let ty = local >> 3u;
-  let last_row = ${conv ? 'P.taps * ' : ''}P.depth * 4u - 1u;
-  ${each(8, i => `var s${i}_0 = vec4f(0.0); var s${i}_1 = vec4f(0.0);`)}
-  ${conv ? 'for (var tap = 0u; tap < P.taps; tap++) {' : '{'}
-  for (var k0 = 0u; k0 < P.depth; k0 += 4u) {
+  const tiles = (depth: string, loadA: string, loadB: string): string => `
+  for (var k0 = 0u; k0 < P.${depth}; k0 += 4u) {
     for (var i = 0u; i < 4u; i++) {
       let index = local + i * 64u; let r = index >> 2u; let kv = index & 3u;
       ${loadA}
@@ -283,7 +294,25 @@ fn column_of(first: u32, g: u32) -> u32 {
       })}
     }
     workgroupBarrier();
-  } }
+  }`
+  const body = `
+  let row0 = (workgroup.y + workgroup.z * ${foldedRows}u) * 64u;
+  if (row0 >= P.rows) { return; }
+  let first = workgroup.x * ${groupsPerWorkgroup}u;
+  let tx = local & 7u; let ty = local >> 3u;
+  ${each(8, i => `var s${i}_0 = vec4f(0.0); var s${i}_1 = vec4f(0.0);`)}
+  let last_row = ${conv ? 'P.taps * ' : ''}P.depth * 4u - 1u;
+  ${
+    conv
+      ? `for (var tap = 0u; tap < P.taps; tap++) { ${tiles('depth', loadGathered, loadMatrix('w', 'tap * P.depth'))} }`
+      : tiles('depth', loadRows('x', 'depth'), loadMatrix('w', '0u'))
+  }
+  ${
+    matmul.shortcut
+      ? `{ let last_row = P.shortcut_depth * 4u - 1u;
+    ${tiles('shortcut_depth', loadRows('shortcut', 'shortcut_depth'), loadMatrix('shortcut_w', '0u'))} }`
+      : ''
+  }
   let count = select(0u, min(P.rows - row0 - ty * 8u, 8u), row0 + ty * 8u < P.rows);
   var sums: array<vec4f, 16>;
   ${each(8, i => `sums[${2 * i}] = s${i}_0; sums[${2 * i + 1}] = s${i}_1;`)}

@@ -214,6 +214,14 @@ const norm = (shape: readonly number[], groups: number, silu: boolean): Case => 
     }),
 ]
 
+const rowMoments = (shape: readonly [number, number, number, number], groups: number): Case => [
+  `rowMoments ${shape.join('x')} in ${groups}`,
+  () =>
+    graphOf(b =>
+      b.rowMoments('moments', b.input('x', shape), b.silu('w', b.input('w', [shape[2], 1])), groups),
+    ),
+]
+
 const unary = (activation: 'silu' | 'gelu' | 'quick_gelu', shape: readonly number[]): Case => [
   `${activation} of ${shape.join('x')}`,
   () => graphOf(b => b.activation('act', b.input('x', shape), activation)),
@@ -229,6 +237,8 @@ export const otherCases: readonly Case[] = [
   norm([1, 7, 7, 6], 6, true),
   norm([2, 9, 8], 1, false),
   norm([1, 1, 1, 4], 4, false),
+  rowMoments([2, 5, 3, 12], 4),
+  rowMoments([1, 1, 1, 6], 3),
   [
     'layerNorm',
     () =>

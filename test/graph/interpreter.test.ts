@@ -52,16 +52,19 @@ function graphOf(each: Case): Graph {
     return packed ? weightOf(role, packed) : null
   }
   const count = Object.keys(each.weights).filter(role => role.startsWith('weight')).length
+  const scaled = {
+    softmaxScale:
+      options['softmaxScale'] ??
+      1 / Math.sqrt((inputs['query']?.shape[2] ?? 0) / Number(options['numHeads'])),
+  }
   const fields: Partial<Record<OpKind, object>> = {
     linear: {
       weights: Array.from({ length: count }, (_, i) => weight(`weight${i}`)),
       biases: Array.from({ length: count }, (_, i) => weight(`bias${i}`)),
     },
-    attention: {
-      softmaxScale:
-        options['softmaxScale'] ??
-        1 / Math.sqrt((inputs['query']?.shape[2] ?? 0) / Number(options['numHeads'])),
-    },
+    attention: scaled,
+    attentionPeak: scaled,
+    attentionRow: scaled,
   }
   const op = {
     kind: each.kind,
@@ -105,9 +108,13 @@ describe('each operation equals PyTorch', () => {
       linear: true,
       conv2d: true,
       groupNorm: true,
+      rowMoments: true,
       layerNorm: true,
       rmsNorm: true,
       attention: true,
+      attentionPeak: true,
+      attentionRow: true,
+      headMean: true,
       unary: true,
       binary: true,
       geglu: true,

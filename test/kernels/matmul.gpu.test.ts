@@ -11,8 +11,12 @@ import { randomWeight, testBackend } from '../support/gpu.ts'
 const variants = [
   { name: 'as the adapter is, f32', precision: 'f32', facts: {} },
   { name: 'as the adapter is, f16 weights', precision: 'f16', facts: {} },
-  { name: 'tiled, f32', precision: 'f32', facts: { subgroupSize: 0 } },
-  { name: 'tiled, f16 weights', precision: 'f16', facts: { subgroupSize: 0, matrixType: 'f16' } },
+  { name: 'tiled, f32', precision: 'f32', facts: { subgroupSize: 0, software: false } },
+  {
+    name: 'tiled, f16 weights',
+    precision: 'f16',
+    facts: { subgroupSize: 0, matrixType: 'f16', software: false },
+  },
 ] as const
 
 /** Weights that f16 holds exactly, so that both precisions share one expectation. */
@@ -64,7 +68,7 @@ interface ConvCase {
   readonly kernel: readonly [number, number, number]
   readonly stride?: number
   readonly padding?: number | Padding
-  readonly extra?: 'time' | 'residual' | 'upsample' | 'silu'
+  readonly extra?: 'time' | 'residual' | 'upsample' | 'silu' | 'shortcut'
 }
 
 function convGraph({ image, kernel, stride = 1, padding = 0, extra }: ConvCase): Graph {
@@ -75,6 +79,10 @@ function convGraph({ image, kernel, stride = 1, padding = 0, extra }: ConvCase):
   let y = b.conv2d('conv', x, weight('w', [n, image[3], kh, kw], 3), weight('b', [n], 4), { stride, padding })
   if (extra === 'time') y = b.add('time', y, b.input('temb', [image[0], n]))
   if (extra === 'silu') y = b.silu('silu', y)
+  if (extra === 'shortcut') {
+    const before = b.input('before', [...y.shape.slice(0, -1), 13])
+    y = b.add('sum', y, b.linear('conv_shortcut', before, weight('ws', [n, 13], 5), weight('bs', [n], 6)))
+  }
   if (extra === 'residual' || extra === 'time') y = b.add('sum', b.input('residual', y.shape), y)
   b.output('y', y)
   return b.build()
@@ -96,6 +104,7 @@ describe.each(variants)('conv2d, $name', ({ precision, facts }) => {
     ['time bias and residual', { image: [2, 4, 6, 20], kernel: [36, 3, 3], padding: 1, extra: 'time' }],
     ['upsampled input', { image: [2, 3, 5, 12], kernel: [20, 3, 3], padding: 1, extra: 'upsample' }],
     ['silu', { image: [1, 9, 9, 4], kernel: [3, 3, 3], padding: 1, extra: 'silu' }],
+    ['shortcut', { image: [2, 5, 9, 20], kernel: [36, 3, 3], padding: 1, extra: 'shortcut' }],
     [
       'non-square kernel',
       { image: [1, 6, 9, 5], kernel: [8, 1, 3], padding: { top: 0, bottom: 0, left: 1, right: 1 } },
@@ -106,8 +115,8 @@ describe.each(variants)('conv2d, $name', ({ precision, facts }) => {
     const result = await differenceFromOracle(backend, graph)
     expect(result.spread).toBeGreaterThan(0.1)
     expect(result.difference, result.where).toBeLessThan(2e-5)
-    // Fusion leaves one dispatch: nothing ran beside the product.
-    expect(result.kernels).toHaveLength(1)
+    // Fusion leaves one dispatch: nothing ran beside the product. (A processor adds the shortcut afterwards.)
+    expect(result.kernels).toHaveLength(conv.extra === 'shortcut' && backend.gpu.facts.software ? 2 : 1)
     const unfused = await differenceFromOracle(backend, graph, { fuse: false, reuseMemory: false })
     expect(unfused.difference, unfused.where).toBeLessThan(2e-5)
   })
