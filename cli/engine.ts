@@ -32,6 +32,13 @@ export interface GenerateProgress {
   readonly steps: number
   readonly sigma: number
   readonly secondsLeft?: number
+  /** Between two steps: a tile of a picture that is decoded or encoded in tiles. */
+  readonly tile?: {
+    readonly stage: 'decode' | 'encode'
+    readonly pass: number
+    readonly tile: number
+    readonly tiles: number
+  }
 }
 
 export interface GenerateHooks {

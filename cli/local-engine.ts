@@ -3,10 +3,9 @@
  * it cost.
  */
 import { fileURLToPath } from 'node:url'
-import { basename, resolve } from 'node:path'
 import { readMask, readPicture } from '../host/images.ts'
 import { openBackend } from './backend.ts'
-import { openModelFolder } from '../host/model-folder.ts'
+import { type HostModelFolder, openModelFolder } from '../host/model-folder.ts'
 import { AttuneError } from '../model/contract/errors.ts'
 import { type ResolvedRequest, resolveRequest } from '../model/contract/request.ts'
 import type { Backend } from '../model/graph/program.ts'
@@ -16,6 +15,7 @@ import { type GenerateInputs, generate } from '../model/pipeline/generate.ts'
 import { workOf } from '../model/pipeline/work.ts'
 import type { NpyArray } from '../model/tensor/npy.ts'
 import type { Engine, GenerateHooks, GenerateJob, GenerateResult } from './engine.ts'
+import { ModelDigest } from './model-record.ts'
 
 /** The embedded model, in the repository and in the packed application. */
 export const embeddedModel = fileURLToPath(new URL('../assets/models/storybook', import.meta.url))
@@ -23,8 +23,9 @@ export const embeddedModel = fileURLToPath(new URL('../assets/models/storybook',
 export const localEngine: Engine = {
   async runGenerate(job, hooks) {
     const started = performance.now()
-    const model = await openModel(job, hooks)
+    const { model, folder } = await openModel(job, hooks)
     try {
+      const digest = await ModelDigest.lookUp(folder, job.model === undefined, { signal: hooks.signal })
       const request = resolveRequest(job.request, model.defaults, model.sizeFactor, job.init)
       const loaded = performance.now()
       const { gigaflop, parameters } = workOf(model, request)
@@ -35,7 +36,7 @@ export const localEngine: Engine = {
       )
       try {
         const opened = performance.now()
-        const { result, steps } = await draw(model, backend, request, job, hooks)
+        const { result, steps } = await draw(model, backend, request, job, hooks, digest)
         const timings = {
           load: loaded - started,
           device: opened - loaded,
@@ -47,7 +48,7 @@ export const localEngine: Engine = {
           picture: result.picture,
           latents: result.latents,
           used: request,
-          model: { name: job.model ? basename(resolve(job.model)) : 'storybook' },
+          model: await digest.record(job.model),
           adapter: { backend: backend.name as 'webgpu' | 'wasm' | 'cpu', name: backend.description },
           timings,
           peakBytes: { host: process.resourceUsage().maxRSS * 1024, gpu: result.activationBytes },
@@ -61,9 +62,17 @@ export const localEngine: Engine = {
   },
 }
 
-async function openModel(job: GenerateJob, hooks: GenerateHooks): Promise<DiffusionModel> {
+interface OpenedModel {
+  readonly model: DiffusionModel
+  readonly folder: HostModelFolder
+}
+
+async function openModel(job: GenerateJob, hooks: GenerateHooks): Promise<OpenedModel> {
   const tokenizer = job.tokenizer === undefined ? undefined : await openModelFolder(job.tokenizer)
-  if (job.model !== undefined) return DiffusionModel.open(await openModelFolder(job.model), tokenizer)
+  if (job.model !== undefined) {
+    const chosen = await openModelFolder(job.model)
+    return { model: await DiffusionModel.open(chosen, tokenizer), folder: chosen }
+  }
   const folder = await openModelFolder(embeddedModel).catch(() => undefined)
   const state = folder && ((await readJson(folder, 'storybook.json')) as { status?: unknown } | undefined)
   const status = typeof state?.status === 'string' ? state.status : ''
@@ -77,7 +86,7 @@ async function openModel(job: GenerateJob, hooks: GenerateHooks): Promise<Diffus
   if (/training/.test(status)) {
     hooks.onNotice('The embedded model is still in training: expect simple pictures with soft edges.')
   }
-  return DiffusionModel.open(folder, tokenizer)
+  return { model: await DiffusionModel.open(folder, tokenizer), folder }
 }
 
 async function draw(
@@ -86,13 +95,21 @@ async function draw(
   request: ResolvedRequest,
   job: GenerateJob,
   hooks: GenerateHooks,
+  digest: ModelDigest,
 ) {
   const run = generate(model, backend, request, await readInputs(job, request), hooks.signal)
   const steps: number[] = []
   for (;;) {
     const next = await run.next()
     if (next.done) return { result: next.value, steps }
-    const { step, steps: total, sigma, milliseconds } = next.value
+    digest.begin()
+    const { step, steps: total, sigma, milliseconds, tile } = next.value
+    if (tile) {
+      const { notice, milliseconds: _, ...shown } = tile
+      if (notice !== undefined) hooks.onNotice(notice)
+      hooks.onProgress({ step, steps: total, sigma, tile: shown })
+      continue
+    }
     steps.push(milliseconds)
     hooks.onProgress({ step, steps: total, sigma, secondsLeft: ((total - step) * median(steps)) / 1000 })
   }

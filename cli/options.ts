@@ -52,6 +52,7 @@ const numberOptions = {
   guidanceRescale: '--guidance-rescale',
   strength: '--strength',
   clipSkip: '--clip-skip',
+  vaeTile: '--vae-tile',
 } as const
 const otherOptions: Readonly<Record<string, string>> = {
   seed: '--seed',
@@ -68,6 +69,7 @@ interface RawOptions {
   readonly guidance?: string
   readonly guidanceRescale?: string
   readonly clipSkip?: string
+  readonly vaeTile?: string
   readonly seed?: string
   readonly rng?: GenerateRequest['rng']
   readonly sampler?: GenerateRequest['sampler']
@@ -121,6 +123,7 @@ export function generateCommand(): Command {
     .option('--out <file.png>', 'where to write (default: out/<date>-<seed>-<words>.png)')
     .option('--overwrite', 'replace files that are there')
     .addOption(new Option('--backend <name>', 'what computes').choices(backends).default('auto'))
+    .option('--vae-tile <pixels>', 'decode in tiles of this size (default: only where the picture needs it)')
     .option('--json', 'JSON lines instead of words: progress, notices, the result, errors')
   for (const [flags] of laterOptions) command.addOption(new Option(flags).hideHelp())
   const names = laterOptions.map(([flags]) => flags.split(' ')[0])
@@ -172,6 +175,7 @@ export function readGenerateArguments(
       guidanceRescale: number(raw.guidanceRescale, '--guidance-rescale'),
       strength: number(raw.strength, '--strength'),
       clipSkip: number(raw.clipSkip, '--clip-skip'),
+      vaeTile: number(raw.vaeTile, '--vae-tile'),
       seed: raw.seed === undefined || raw.seed === '-1' ? draw() : raw.seed,
       rng: raw.rng,
       sampler: raw.sampler,

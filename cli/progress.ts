@@ -46,6 +46,11 @@ export function progressLine(stream: TextStream, now: () => number = () => perfo
 /** `[########········] step 6/12, 3 s left`, never wider than the terminal. */
 export function formatProgress(progress: GenerateProgress, columns: number): string {
   const { step, steps, secondsLeft } = progress
+  if (progress.tile) {
+    const { stage, pass, tile, tiles } = progress.tile
+    const words = `${stage === 'decode' ? 'decoding' : 'encoding'}, tile ${tile}/${tiles}, pass ${pass}`
+    return words.slice(0, Math.max(0, columns - 1))
+  }
   const left = secondsLeft === undefined || step === steps ? '' : `, ${formatSeconds(secondsLeft)} left`
   const words = `step ${step}/${steps}${left}`
   const width = Math.min(widestBar, columns - words.length - 4)

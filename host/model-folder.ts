@@ -8,8 +8,13 @@ import { type FileSource, openFileSource } from './files.ts'
 /** Texts of a model folder (configurations, vocabularies) are small; anything larger is not one. */
 const textLimit = 64 * 2 ** 20
 
+export interface HostModelFolder extends ModelFolder {
+  /** Paths of the weights that were opened below `component`, such as `unet`, in the order of opening. */
+  opened(component: string): string[]
+}
+
 /** @throws AttuneError `bad-argument` when there is no such folder. */
-export async function openModelFolder(path: string): Promise<ModelFolder> {
+export async function openModelFolder(path: string): Promise<HostModelFolder> {
   const info = await stat(path).catch(() => undefined)
   if (!info) {
     throw new AttuneError('bad-argument', `There is no model at ${path}.`, 'Check the path given to --model.')
@@ -23,6 +28,7 @@ export async function openModelFolder(path: string): Promise<ModelFolder> {
   }
   const root = await realpath(path)
   const open: FileSource[] = []
+  const opened = new Map<string, string>()
   const find = async (relative: string): Promise<string | undefined> => {
     const file = join(root, relative)
     return (await stat(file).catch(() => undefined)) ? file : undefined
@@ -47,8 +53,11 @@ export async function openModelFolder(path: string): Promise<ModelFolder> {
       if (!file) return undefined
       const source = await openFileSource(file)
       open.push(source)
+      opened.set(relative, file)
       return source
     },
+    opened: component =>
+      [...opened].filter(([relative]) => relative.startsWith(`${component}/`)).map(([, file]) => file),
     async close() {
       await Promise.all(open.splice(0).map(source => source.close()))
     },

@@ -80,6 +80,8 @@ export function emitSpelledOut(context: EmitContext, op: AttentionOp): void {
   }
 }
 
+const asItIs = (x: OnnxValue): OnnxValue => x
+
 function sourceOf(context: EmitContext, op: AttentionOp, g: number): Source {
   const { graph, values } = context
   const { query, key, value, tokenScale, valueGain, outputMask, querySample } = op.inputs
@@ -91,7 +93,7 @@ function sourceOf(context: EmitContext, op: AttentionOp, g: number): Source {
   const whole = place.length === keyLength
   const cut = (x: OnnxValue, axis: number): OnnxValue =>
     whole ? x : emitSlice(context, x, axis, place.start, end)
-  let from = (x: OnnxValue): OnnxValue => x
+  let from: (x: OnnxValue) => OnnxValue = asItIs
   if (querySample) {
     const column = emitSlice(context, values.last(querySample), 1, g, g + 1)
     const flat = graph.op('Reshape', [column, graph.integers([batch])])

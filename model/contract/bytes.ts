@@ -16,7 +16,9 @@ export interface ByteSource {
 }
 
 /** A `ByteSource` over memory. */
-export function memorySource(name: string, bytes: Uint8Array): ByteSource {
+export function memorySource(name: string, given: Uint8Array): ByteSource {
+  // A plain view, whatever came: Node's Buffer is a Uint8Array whose `slice` does not copy.
+  const bytes = new Uint8Array(given.buffer, given.byteOffset, given.byteLength)
   return {
     name,
     byteLength: bytes.byteLength,

@@ -28,6 +28,7 @@ const recordedRequestSchema = z.looseObject({
   precision: z.enum(precisions),
   clipSkip: z.int(),
   strength: z.number().optional(),
+  vaeTile: z.int().optional(),
 })
 
 export const recordSchema = z.looseObject({

@@ -5,6 +5,14 @@
  */
 import { z } from 'zod'
 import { AttuneError } from './errors.ts'
+import {
+  promptDialects,
+  type PromptDialect,
+  type WeightCurve,
+  weightCurvesSchema,
+  type WeightLaw,
+  weightLaws,
+} from './prompt.ts'
 
 /** The samplers by the names of the command line. */
 export const samplers = [
@@ -40,6 +48,8 @@ export const requestLimits = {
   steps: 1_000,
   guidance: 100,
   clipSkip: 12,
+  /** Pixels: below it the edges of a tile cost many times the tile. */
+  smallestTile: 64,
   /** Seeds are unsigned 64-bit numbers, so they travel as decimal text: a double would round them. */
   largestSeed: 18_446_744_073_709_551_615n,
 } as const
@@ -90,6 +100,16 @@ export const generateRequestSchema = z.strictObject({
   strength: numberBetween(0, 1).optional(),
   /** A1111's counting: 1 is the last layer of the text encoder, 2 the last but one. */
   clipSkip: integerBetween(1, requestLimits.clipSkip).optional(),
+  /** How emphasis is written in both prompts; plain text unless given. */
+  dialect: z.enum(promptDialects).optional(),
+  /** What a weight does; the law of the dialect's own program unless given. */
+  emphasis: z.enum(weightLaws).optional(),
+  /** Numbers in `[from:to:when]` as A1111 read them before 1.6. */
+  oldTimeline: z.boolean().optional(),
+  /** Weights of words of the prompt that move over the steps. */
+  weightCurves: weightCurvesSchema.optional(),
+  /** Encode and decode in tiles of so many pixels a side; the engine decides when absent. */
+  vaeTile: integerBetween(requestLimits.smallestTile, requestLimits.largestSide).optional(),
 })
 
 export type GenerateRequest = z.output<typeof generateRequestSchema>
@@ -120,8 +140,16 @@ export interface ResolvedRequest {
   readonly sampler: Sampler
   readonly precision: Precision
   readonly clipSkip: number
+  /** Absent in records from before there were dialects: then prompts are plain text. */
+  readonly dialect?: PromptDialect
+  /** Absent: the dialect's own law. */
+  readonly emphasis?: WeightLaw
+  readonly oldTimeline?: boolean
+  readonly weightCurves?: readonly WeightCurve[]
   /** Present for a run that begins from an image. */
   readonly strength?: number
+  /** Present where tiles were asked for. */
+  readonly vaeTile?: number
 }
 
 /**
@@ -210,7 +238,12 @@ export function resolveRequest(
     sampler: request.sampler ?? defaults.sampler,
     precision: request.precision ?? defaults.precision,
     clipSkip: request.clipSkip ?? defaults.clipSkip,
+    ...(request.dialect && { dialect: request.dialect }),
+    ...(request.emphasis && { emphasis: request.emphasis }),
+    ...(request.oldTimeline && { oldTimeline: true }),
+    ...(request.weightCurves?.length && { weightCurves: request.weightCurves }),
     // diffusers' default for both image-to-image and inpainting is 0.8 and 1; one value is easier to remember.
     ...(initSize ? { strength: request.strength ?? 0.8 } : {}),
+    ...(request.vaeTile !== undefined && { vaeTile: request.vaeTile }),
   }
 }

@@ -1,6 +1,7 @@
 /** The WebGPU backend: one device, its pipelines and weights, and the programs compiled on it. */
 import type { Graph } from '../graph/ops.ts'
-import type { Backend } from '../graph/program.ts'
+import type { Backend, Footprint } from '../graph/program.ts'
+import { footprintOf } from './footprint.ts'
 import { GpuDevice, type GpuDeviceOptions } from './device.ts'
 import { PipelineCache } from './pipeline-cache.ts'
 import { GpuProgram, type CompileOptions } from './program.ts'
@@ -25,6 +26,10 @@ export class WebGpuBackend implements Backend {
 
   get description(): string {
     return this.gpu.description
+  }
+
+  footprint(graph: Graph): Footprint {
+    return footprintOf(graph, this.gpu.facts)
   }
 
   compile(graph: Graph, options: CompileOptions = {}): Promise<GpuProgram> {

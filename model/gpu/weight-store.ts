@@ -232,7 +232,8 @@ function identity(weight: WeightData): string {
 
 async function readFloats(weight: WeightData): Promise<Float32Array> {
   const bytes = await weight.source.read(weight.byteOffset, weight.byteLength)
-  const copy = bytes.slice()
+  // Not `slice`: Node's Buffer has one that copies nothing.
+  const copy = new Uint8Array(bytes)
   if (weight.dtype === 'F32') return new Float32Array(copy.buffer, 0, copy.byteLength / 4)
   const halves = new Uint16Array(copy.buffer, 0, copy.byteLength / 2)
   const values = new Float32Array(halves.length)

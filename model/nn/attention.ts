@@ -3,7 +3,7 @@
  * `SelfAttention` asks its own positions, `CrossAttention` asks the text, whose keys and values are computed once per
  * generation and handed in (D5).
  */
-import type { AttentionOptions, GraphBuilder } from '../graph/builder.ts'
+import type { AttentionOptions, AttentionResult, GraphBuilder } from '../graph/builder.ts'
 import type { Tensor } from '../graph/ops.ts'
 import { type ColumnRange, JoinedLinear, Linear } from './linear.ts'
 import type { WeightCursor } from './reader.ts'
@@ -42,14 +42,34 @@ export class SelfAttention {
     })
   }
 
-  forward(b: GraphBuilder, x: Tensor): Tensor {
+  /** @param extras of the picture's attention to itself: see `SelfAttentionExtras` */
+  forward(b: GraphBuilder, x: Tensor, extras: SelfAttentionExtras = {}): Tensor {
     const joined = this.#queryKeyValue.forward(b, x)
     const part = (name: string, index: number): Tensor =>
       b.slice(`${this.path}.${name}`, joined, index * this.#innerDim, this.#innerDim)
-    const { y } = b.attention(this.path, part('to_q', 0), part('to_k', 1), part('to_v', 2), {
+    const [query, key] = [part('to_q', 0), part('to_k', 1)]
+    const { querySample, watch } = extras
+    const { y } = b.attention(this.path, query, key, part('to_v', 2), {
       numHeads: this.#numHeads,
+      ...(querySample && { querySample, keysFollowQuery: true }),
     })
+    if (watch) {
+      const { position, sample } = watch
+      watch.onRow(b.attentionRow(this.path, query, key, position, { numHeads: this.#numHeads, sample }))
+    }
     return this.#toOut.forward(b, y)
+  }
+}
+
+/** What a caller may ask of the picture's attention to itself. */
+export interface SelfAttentionExtras {
+  /** [B, 1]: the sample whose attention a sample uses on its own values (prompt-to-prompt's self-replacement). */
+  readonly querySample?: Tensor
+  /** What does this spot look at: hands over the row [1, L] of the position [1, 1] of a sample. */
+  readonly watch?: {
+    readonly position: Tensor
+    readonly sample: number
+    readonly onRow: (row: Tensor) => void
   }
 }
 
@@ -65,7 +85,12 @@ export interface CrossAttentionOptions {
 }
 
 /** What a caller may add to a layer's attention: controls and capture (D4). */
-export type AttentionExtras = Omit<AttentionOptions, 'numHeads' | 'softmaxScale' | 'causal'>
+export interface AttentionExtras extends Omit<AttentionOptions, 'numHeads' | 'softmaxScale' | 'causal'> {
+  /**
+   * [B, 1]: `logitBias` counts in so many of the layer's own largest logit (paint-with-words). Instead of `biasScale`.
+   */
+  readonly peakScale?: Tensor
+}
 
 /** x [B, L, C], the text's keys and values [B or 1, S, Σ2C] → [B, L, C]. */
 export class CrossAttention {
@@ -92,23 +117,22 @@ export class CrossAttention {
     this.#toOut = new Linear(weights, 'to_out.0', innerDim, queryDim)
   }
 
-  /** @returns y [B, L, C], and the probabilities [B, N, L, S] when `extras` asks for them. */
-  forward(
-    b: GraphBuilder,
-    x: Tensor,
-    textKeyValues: Tensor,
-    extras: AttentionExtras = {},
-  ): { y: Tensor; probabilities?: Tensor } {
+  /** @returns y [B, L, C], and what `extras` asks to see: probabilities [B, N, L, S], running sums [C, N, L, T]. */
+  forward(b: GraphBuilder, x: Tensor, textKeyValues: Tensor, extras: AttentionExtras = {}): AttentionResult {
     const columns = (name: string, { start, size }: ColumnRange): Tensor =>
       b.slice(`${this.path}.${name}`, textKeyValues, start, size)
-    const { y, probabilities } = b.attention(
-      this.path,
-      this.#toQ.forward(b, x),
-      columns('to_k', this.keyColumns),
-      columns('to_v', this.valueColumns),
-      { ...extras, numHeads: this.numHeads },
-    )
-    const out = this.#toOut.forward(b, y)
-    return probabilities ? { y: out, probabilities } : { y: out }
+    const query = this.#toQ.forward(b, x)
+    const key = columns('to_k', this.keyColumns)
+    const { peakScale, ...given } = extras
+    const options: AttentionOptions = { ...given, numHeads: this.numHeads }
+    const [first] = options.sources ?? []
+    const peak =
+      peakScale &&
+      b.attentionPeak(this.path, query, key, { numHeads: this.numHeads, ...(first && { source: first }) })
+    const result = b.attention(this.path, query, key, columns('to_v', this.valueColumns), {
+      ...options,
+      ...(peak && peakScale && { biasScale: b.mul(`${this.path}.bias_scale`, peak, peakScale) }),
+    })
+    return { ...result, y: this.#toOut.forward(b, result.y) }
   }
 }

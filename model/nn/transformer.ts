@@ -4,7 +4,7 @@
  */
 import type { GraphBuilder } from '../graph/builder.ts'
 import type { Tensor } from '../graph/ops.ts'
-import { type AttentionExtras, CrossAttention, SelfAttention } from './attention.ts'
+import { type AttentionExtras, CrossAttention, SelfAttention, type SelfAttentionExtras } from './attention.ts'
 import { type JoinedLinear, Linear } from './linear.ts'
 import { GroupNorm, LayerNorm } from './norm.ts'
 import type { WeightCursor } from './reader.ts'
@@ -41,10 +41,18 @@ export class FeedForward {
 export interface TransformerInputs {
   /** [B or 1, S, Σ2C]. */
   readonly textKeyValues: Tensor
-  /** Controls of one layer, asked for once a layer; `length` is the number of positions. */
-  readonly extras?: (layer: CrossAttention, length: number) => AttentionExtras
+  /** Controls of one layer, asked for once a layer. */
+  readonly extras?: (layer: CrossAttention, grid: AttentionGrid) => AttentionExtras
+  readonly selfExtras?: (layer: SelfAttention, grid: AttentionGrid) => SelfAttentionExtras
   /** Receives what was captured. */
   readonly onProbabilities?: (layer: CrossAttention, probabilities: Tensor) => void
+  readonly onCaptured?: (layer: CrossAttention, captured: Tensor, grid: AttentionGrid) => void
+}
+
+/** The positions of a layer, row by row. */
+export interface AttentionGrid {
+  readonly height: number
+  readonly width: number
 }
 
 export interface TransformerOptions {
@@ -82,17 +90,18 @@ export class BasicTransformerBlock {
     this.#ff = new FeedForward(weights.at('ff'), channels)
   }
 
-  /** x [B, L, C] → [B, L, C]. */
-  forward(b: GraphBuilder, x: Tensor, inputs: TransformerInputs): Tensor {
-    let hidden = b.add(`${this.path}.attn1`, this.attn1.forward(b, this.#norm1.forward(b, x)), x)
-    const extras = inputs.extras?.(this.attn2, x.shape[1] ?? 0)
-    const { y, probabilities } = this.attn2.forward(
+  /** x [B, L, C] → [B, L, C]; L positions of `grid`. */
+  forward(b: GraphBuilder, x: Tensor, inputs: TransformerInputs, grid: AttentionGrid): Tensor {
+    const own = this.attn1.forward(b, this.#norm1.forward(b, x), inputs.selfExtras?.(this.attn1, grid))
+    let hidden = b.add(`${this.path}.attn1`, own, x)
+    const { y, probabilities, captured } = this.attn2.forward(
       b,
       this.#norm2.forward(b, hidden),
       inputs.textKeyValues,
-      extras,
+      inputs.extras?.(this.attn2, grid),
     )
     if (probabilities) inputs.onProbabilities?.(this.attn2, probabilities)
+    if (captured) inputs.onCaptured?.(this.attn2, captured, grid)
     hidden = b.add(`${this.path}.attn2`, y, hidden)
     return b.add(this.path, this.#ff.forward(b, this.#norm3.forward(b, hidden)), hidden)
   }
@@ -137,7 +146,7 @@ export class Transformer2DModel {
     const inner = this.#innerDim
     let hidden = this.#projIn.forward(b, this.#norm.forward(b, x))
     hidden = b.reshape(`${this.path}.proj_in`, hidden, [batch, height * width, inner])
-    for (const block of this.blocks) hidden = block.forward(b, hidden, inputs)
+    for (const block of this.blocks) hidden = block.forward(b, hidden, inputs, { height, width })
     // Back to an image before the projection, so that projection and residual are neighbours and fuse.
     hidden = b.reshape(`${this.path}.proj_out`, hidden, [batch, height, width, inner])
     return b.add(this.path, this.#projOut.forward(b, hidden), x)

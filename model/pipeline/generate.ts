@@ -19,6 +19,7 @@ import { toChannelsFirst, toChannelsLast } from '../tensor/layout.ts'
 import { chunkLength, packChunks, padChunks, type TokenChunk } from '../text/chunks.ts'
 import { timestepSinusoid } from '../unet/timestep.ts'
 import { latentsToVae } from '../vae/autoencoder-kl.ts'
+import { type AutoencodeStep, decodeLatents } from './autoencode.ts'
 import type { DiffusionModel } from './diffusion-model.ts'
 import { findNonFiniteLayer, firstNonFinite, nonFiniteError } from './finite.ts'
 import { previewOf } from './preview.ts'
@@ -38,6 +39,8 @@ export interface DenoiseProgress {
   readonly milliseconds: number
   /** The clean picture as far as it can be told, at latent size; for models with preview factors. */
   readonly preview?: Pixels
+  /** This is no step: a tile of a picture that is encoded or decoded in tiles is done. */
+  readonly tile?: AutoencodeStep
 }
 
 export interface GeneratedPicture {
@@ -117,18 +120,15 @@ export async function* generate(
     const { textKeyValues } = await textProgram.run({ encoderHiddenStates: await encoding })
     invariant(timeProjections && textKeyValues, 'projections of time and text')
 
-    const start = await prepareStart(
-      model,
-      backend,
-      scheduler,
-      size,
-      inputs,
-      noise.draw,
-      (request.strength ?? 1) >= 1,
+    const steps = scheduler.timesteps.length - scheduler.startIndex
+    const autoencode = { backend, compile, stop, tilePixels: request.vaeTile }
+    const fullStrength = (request.strength ?? 1) >= 1
+    const start = yield* tilesAsProgress(
+      prepareStart(model, autoencode, scheduler, size, inputs, noise.draw, fullStrength),
+      { step: 0, steps, sigma: scheduler.sigmas[scheduler.startIndex] ?? 0 },
     )
     let latents = start.latents
     const timeWidth = model.unet.timeProjectionWidth
-    const total = scheduler.timesteps.length - scheduler.startIndex
     for (let index = scheduler.startIndex; index < scheduler.timesteps.length; index++) {
       stop()
       const started = performance.now()
@@ -157,7 +157,7 @@ export async function* generate(
       timings.denoise += milliseconds
       yield {
         step: index - scheduler.startIndex + 1,
-        steps: total,
+        steps,
         sigma: scheduler.sigmas[index] ?? 0,
         milliseconds,
         ...(model.preview && {
@@ -167,20 +167,20 @@ export async function* generate(
     }
     if (firstNonFinite(latents) >= 0) throw nonFiniteError('The final latents', undefined, request.precision)
 
-    const decoder = await compile(
-      model.vae.recordDecode({ batch: 1, height: size.height, width: size.width }),
-    )
     stop()
-    const picture = await timed(timings, 'decode', async () => {
-      const vaeLatents = toChannelsLast(latentsToVae(latents, model.vae.config), size.channels, positions)
-      const { image } = await decoder.run({ latents: vaeLatents })
-      invariant(image, 'the decoder gives an image')
-      if (firstNonFinite(image) >= 0) {
-        const layer = await findNonFiniteLayer(decoder.graph, backend, { latents: vaeLatents })
-        throw nonFiniteError('The decoded picture', layer, request.precision)
-      }
-      return toPixels(image, request.width, request.height)
-    })
+    const began = performance.now() - timings.compile
+    const vaeLatents = toChannelsLast(latentsToVae(latents, model.vae.config), size.channels, positions)
+    const { image, program: decoder } = yield* tilesAsProgress(
+      decodeLatents(model.vae, vaeLatents, size, autoencode),
+      { step: steps, steps, sigma: 0 },
+    )
+    if (firstNonFinite(image) >= 0) {
+      const layer = decoder && (await findNonFiniteLayer(decoder.graph, backend, { latents: vaeLatents }))
+      throw nonFiniteError('The decoded picture', layer, request.precision)
+    }
+    const picture = toPixels(image, request.width, request.height)
+    // Compilation counts for itself.
+    timings.decode = performance.now() - timings.compile - began
     return {
       picture,
       latents: { shape: [1, size.channels, size.height, size.width], data: latents },
@@ -192,6 +192,18 @@ export async function* generate(
   }
 }
 
+/** Passes tiles on as progress between two steps. */
+async function* tilesAsProgress<T>(
+  run: AsyncGenerator<AutoencodeStep, T>,
+  at: Pick<DenoiseProgress, 'step' | 'steps' | 'sigma'>,
+): AsyncGenerator<DenoiseProgress, T> {
+  for (;;) {
+    const next = await run.next()
+    if (next.done) return next.value
+    yield { ...at, milliseconds: next.value.milliseconds, tile: next.value }
+  }
+}
+
 /** The chunks of all texts, the unconditional half first, filled up to the same number each. */
 function tokenizePrompts(
   model: DiffusionModel,
@@ -199,6 +211,13 @@ function tokenizePrompts(
   guided: boolean,
 ): { chunks: TokenChunk[]; chunksEach: number } {
   const { tokenizer } = model
+  if ((request.dialect ?? 'plain') !== 'plain' || request.emphasis || request.weightCurves) {
+    throw new AttuneError(
+      'unsupported',
+      'Prompt dialects and weights are read (model/prompt, model/text), but not yet drawn.',
+      'Leave dialect, emphasis and weightCurves out of the request.',
+    )
+  }
   const texts = guided ? [request.negativePrompt, request.prompt] : [request.prompt]
   const chunks = texts.map(text => packChunks(tokenizer.encodeText(text), tokenizer))
   const chunksEach = Math.max(...chunks.map(list => list.length))

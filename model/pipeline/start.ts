@@ -3,11 +3,11 @@
  * The order in which random numbers are drawn is that of diffusers' pipelines, so that one seed means one picture.
  */
 import { AttuneError, invariant } from '../contract/errors.ts'
-import type { Backend } from '../graph/program.ts'
 import type { Pixels } from '../image/resample.ts'
 import type { Scheduler } from '../schedulers/scheduler.ts'
 import { toChannelsFirst, toChannelsLast } from '../tensor/layout.ts'
 import { latentsFromMoments, latentsFromVae } from '../vae/autoencoder-kl.ts'
+import { type AutoencodeOptions, type AutoencodeStep, encodePicture } from './autoencode.ts'
 import type { DiffusionModel } from './diffusion-model.ts'
 
 /** Draws standard normal numbers, [1, C, h, w] in that order. */
@@ -40,15 +40,15 @@ export interface LatentSize {
 }
 
 /** Prepares a run. With noise from a file, the VAE's posterior is not sampled: its mean is taken. */
-export async function prepareStart(
+export async function* prepareStart(
   model: DiffusionModel,
-  backend: Backend,
+  autoencode: AutoencodeOptions,
   scheduler: Scheduler,
   size: LatentSize,
   inputs: StartInputs,
   draw: Draw,
   fullStrength: boolean,
-): Promise<Start> {
+): AsyncGenerator<AutoencodeStep, Start> {
   const count = size.channels * size.height * size.width
   const { init, mask } = inputs
   if (!init) {
@@ -73,12 +73,12 @@ export async function prepareStart(
   const posterior = inputs.posteriorNoise?.slice() ?? []
   const nextPosterior = (): Float32Array | undefined =>
     posterior.shift() ?? (inputs.initialNoise ? undefined : draw(count))
-  const encodeLatents = (picture: Float32Array): Promise<Float32Array> =>
-    encode(model, backend, picture, init.width, init.height, size, nextPosterior())
+  const encodeLatents = (picture: Float32Array): AsyncGenerator<AutoencodeStep, Float32Array> =>
+    encode(model, autoencode, picture, init.width, init.height, size, nextPosterior())
   const picture = toSigned(init)
   // An inpainting model at full strength starts from noise alone and never looks at the picture's own latents.
   const needsImage = !(model.task === 'inpaint' && fullStrength)
-  const image = needsImage ? await encodeLatents(picture) : undefined
+  const image = needsImage ? yield* encodeLatents(picture) : undefined
   const noise = inputs.initialNoise ?? draw(count)
   const fromNoise = mask !== undefined && fullStrength
   const latents =
@@ -88,7 +88,7 @@ export async function prepareStart(
   if (!mask) return { latents }
   const redraw = latentMask(mask, size)
   if (model.task === 'inpaint') {
-    const masked = await encodeLatents(maskOut(picture, mask))
+    const masked = yield* encodeLatents(maskOut(picture, mask))
     const extraChannels = new Float32Array(redraw.length + masked.length)
     extraChannels.set(redraw)
     extraChannels.set(masked, redraw.length)
@@ -117,26 +117,20 @@ export function blendKept(
   })
 }
 
-async function encode(
+async function* encode(
   model: DiffusionModel,
-  backend: Backend,
+  autoencode: AutoencodeOptions,
   picture: Float32Array,
   width: number,
   height: number,
   size: LatentSize,
   noise: Float32Array | undefined,
-): Promise<Float32Array> {
-  const program = await backend.compile(model.vae.recordEncode({ batch: 1, height, width }))
-  try {
-    const { moments } = await program.run({ image: picture })
-    invariant(moments, 'the encoder gives moments')
-    const positions = size.height * size.width
-    const lastNoise = noise && toChannelsLast(noise, size.channels, positions)
-    const latents = latentsFromMoments(moments, size.channels, lastNoise)
-    return latentsFromVae(toChannelsFirst(latents, size.channels, positions), model.vae.config)
-  } finally {
-    program.dispose()
-  }
+): AsyncGenerator<AutoencodeStep, Float32Array> {
+  const moments = yield* encodePicture(model.vae, picture, { height, width }, autoencode)
+  const positions = size.height * size.width
+  const lastNoise = noise && toChannelsLast(noise, size.channels, positions)
+  const latents = latentsFromMoments(moments, size.channels, lastNoise)
+  return latentsFromVae(toChannelsFirst(latents, size.channels, positions), model.vae.config)
 }
 
 /** RGB bytes [H, W, 3] → −1 … 1, with the single precision of `VaeImageProcessor`. */

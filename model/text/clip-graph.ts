@@ -11,6 +11,16 @@ import { chunkLength } from './chunks.ts'
 import type { ClipTextConfig } from './clip-config.ts'
 
 export const idsInput = 'input_ids'
+/** The optional input that hides tokens; see `ClipGraphOptions.tokenMask`. */
+export const tokenMaskInput = 'token_mask'
+
+export interface ClipGraphOptions {
+  /**
+   * Adds the input `token_mask`: f32 [chunks, 77], added to the scores of each token in every layer. 0 leaves it, and
+   * leaves every bit of the result; `hiddenToken` hides it from all others, as transformers' `attention_mask` 0 does.
+   */
+  readonly tokenMask?: boolean
+}
 
 /** The output for a clip-skip: 0 is the last layer. */
 export function clipSkipOutput(clipSkip: number): string {
@@ -22,6 +32,8 @@ const allowUnread = [/(^|\.)position_ids$/, /^text_projection\.weight$/, /^logit
 
 /** Large enough that a masked score becomes a weight of 0 in f32; an infinity would survive badly in half precision. */
 const masked = -1e9
+/** In `token_mask`: nobody attends to this token. */
+export const hiddenToken = masked
 
 /**
  * Emits the graph and checks that the weights fit the configuration.
@@ -37,6 +49,7 @@ export function clipTextGraph(
   config: ClipTextConfig,
   weights: WeightReader,
   placement: WeightPlacement,
+  options: ClipGraphOptions = {},
 ): OnnxGraph {
   if (config.maxPositionEmbeddings < chunkLength) {
     throw new AttuneError(
@@ -49,7 +62,7 @@ export function clipTextGraph(
   // transformers 5 drops the prefix; asking for the first name of either form decides.
   const isBare = weights.has('embeddings.token_embedding.weight')
   const emitter = new ClipEmitter(graph, config, isBare ? weights : weights.at('text_model'), placement)
-  emitter.emit()
+  emitter.emit(options.tokenMask ?? false)
   weights.finish({ allowUnread })
   return graph
 }
@@ -67,13 +80,13 @@ class ClipEmitter {
     this.placement = placement
   }
 
-  emit(): void {
+  emit(hasTokenMask: boolean): void {
     const { graph, weights } = this
     const { hiddenSize, numHiddenLayers } = this.config
     const ids = graph.input(idsInput, 'int64', ['chunks', chunkLength])
     // From here on rows are [chunks·77, E], so that every linear layer is one Gemm.
     let hidden = graph.op('Reshape', [this.embeddings(ids), graph.integers([-1, hiddenSize])])
-    const mask = this.causalMask()
+    const mask = hasTokenMask ? this.tokenMask(this.causalMask()) : this.causalMask()
     const states = [hidden]
     for (let layer = 0; layer < numHiddenLayers; layer++) {
       hidden = this.layer(hidden, weights.at('encoder.layers').at(layer), mask)
@@ -168,6 +181,14 @@ class ClipEmitter {
     for (let row = 0; row < chunkLength; row++)
       mask.fill(masked, row * chunkLength + row + 1, (row + 1) * chunkLength)
     return this.graph.floats([1, 1, chunkLength, chunkLength], mask)
+  }
+
+  /** [1, 1, 77, 77] and the input [chunks, 77] → [chunks, 1, 77, 77]. */
+  private tokenMask(causal: OnnxValue): OnnxValue {
+    const { graph } = this
+    const input = graph.input(tokenMaskInput, 'float32', ['chunks', chunkLength])
+    const columns = graph.op('Reshape', [input, graph.integers([-1, 1, 1, chunkLength])])
+    return graph.op('Add', [causal, columns])
   }
 
   /** PyTorch keeps [out, in]. */

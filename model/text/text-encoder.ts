@@ -4,9 +4,9 @@ import { AttuneError, invariant } from '../contract/errors.ts'
 import { OnnxSession, type OnnxRuntime, type SessionOptions } from '../onnx/session.ts'
 import { PackedWeights } from '../onnx/weights.ts'
 import { WeightReader } from '../weights/weight-reader.ts'
-import { chunkLength, type TokenChunk } from './chunks.ts'
+import { chunkLength } from './chunks.ts'
 import { readClipTextConfig, type ClipTextConfig } from './clip-config.ts'
-import { clipSkipOutput, clipTextGraph, idsInput } from './clip-graph.ts'
+import { clipSkipOutput, clipTextGraph, hiddenToken, idsInput, tokenMaskInput } from './clip-graph.ts'
 
 export interface ClipTextEncoderOptions {
   /** The parsed text_encoder/config.json. */
@@ -27,6 +27,12 @@ export interface TextEmbeddings {
   readonly shape: readonly [rows: number, embedding: number]
 }
 
+/** Ids of a chunk, and which of its positions are to be hidden from attention. */
+export interface EncodableChunk {
+  readonly ids: readonly number[]
+  readonly hidden?: readonly number[]
+}
+
 export class ClipTextEncoder {
   readonly config: ClipTextConfig
   private readonly session: OnnxSession
@@ -45,7 +51,7 @@ export class ClipTextEncoder {
     const config = readClipTextConfig(options.config, `${name}/config.json`)
     const reader = await openWeights(options.weights, `${name}/model.safetensors`)
     const packed = new PackedWeights()
-    const graph = clipTextGraph(config, reader, packed)
+    const graph = clipTextGraph(config, reader, packed, { tokenMask: true })
     const session = await OnnxSession.create({
       name: 'text encoder',
       model: graph.toModel(),
@@ -61,11 +67,12 @@ export class ClipTextEncoder {
    * Encodes all chunks in one run.
    * @param options.clipSkip layers left out at the end, as diffusers counts: 0 = none (the default), 1 = what other
    *   programs call "clip skip 2".
+   * @param chunks.hidden positions that no token attends to. Without, or with none, the result is the same bit for bit.
    * @throws AttuneError `bad-argument` for a clip-skip beyond the layers, `bad-model` when the tokenizer knows more
    *   tokens than the encoder, `non-finite` when the weights give no numbers.
    */
   async encode(
-    chunks: readonly Pick<TokenChunk, 'ids'>[],
+    chunks: readonly EncodableChunk[],
     options: { readonly clipSkip?: number } = {},
   ): Promise<TextEmbeddings> {
     const { numHiddenLayers, hiddenSize, vocabSize } = this.config
@@ -79,6 +86,7 @@ export class ClipTextEncoder {
     }
     invariant(chunks.length > 0, 'ClipTextEncoder.encode: no chunk')
     const ids = new BigInt64Array(chunks.length * chunkLength)
+    const mask = new Float32Array(ids.length)
     for (const [index, chunk] of chunks.entries()) {
       invariant(
         chunk.ids.length === chunkLength,
@@ -88,10 +96,12 @@ export class ClipTextEncoder {
         if (!(id >= 0 && id < vocabSize)) throw foreignToken(id, vocabSize)
         ids[index * chunkLength + position] = BigInt(id)
       }
+      for (const position of chunk.hidden ?? []) mask[index * chunkLength + position] = hiddenToken
     }
     const output = clipSkipOutput(clipSkip)
+    const shape = [chunks.length, chunkLength]
     const results = await this.session.run(
-      { [idsInput]: { data: ids, shape: [chunks.length, chunkLength] } },
+      { [idsInput]: { data: ids, shape }, [tokenMaskInput]: { data: mask, shape } },
       [output],
     )
     const data = results[output]?.data

@@ -53,7 +53,8 @@ export interface SpecialIds {
 // The words of CLIP, and how the byte-level step then splits them once more.
 const wordPattern =
   /<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\p{White_Space}\p{L}\p{N}]+/gu
-const byteLevelPattern = /'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}+|[^\p{White_Space}\p{L}\p{N}]+/gu
+/** The parts of a word that the byte pair encoding sees one at a time. */
+export const byteLevelPattern = /'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}+|[^\p{White_Space}\p{L}\p{N}]+/gu
 
 const suffix = '</w>'
 const utf8 = new TextEncoder()

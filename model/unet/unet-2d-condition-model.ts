@@ -13,11 +13,12 @@
 import { AttuneError, invariant } from '../contract/errors.ts'
 import { GraphBuilder } from '../graph/builder.ts'
 import type { Graph, Tensor } from '../graph/ops.ts'
-import type { AttentionExtras, CrossAttention } from '../nn/attention.ts'
+import type { AttentionExtras, CrossAttention, SelfAttentionExtras } from '../nn/attention.ts'
 import { Conv2d } from '../nn/conv.ts'
 import { JoinedLinear, Linear } from '../nn/linear.ts'
 import { GroupNorm } from '../nn/norm.ts'
 import type { WeightCursor } from '../nn/reader.ts'
+import type { AttentionGrid } from '../nn/transformer.ts'
 import {
   crossAttentionsOf,
   DownBlock2D,
@@ -41,12 +42,17 @@ export interface CrossAttentionLayer {
   readonly downsampleFactor: number
 }
 
-/** Attention extras of one layer, recorded into the graph that the builder makes. */
-export type AttentionControls = (
-  layer: CrossAttentionLayer,
-  b: GraphBuilder,
-  length: number,
-) => AttentionExtras
+/** What is recorded beside the attention of the layers, into the graph that the builder makes. */
+export interface AttentionControls {
+  /** Of a layer that asks the text. */
+  readonly cross?: (layer: CrossAttentionLayer, b: GraphBuilder, grid: AttentionGrid) => AttentionExtras
+  /** Of the picture's attention to itself; `path` is the layer's, ending in `attn1`. */
+  readonly self?: (path: string, b: GraphBuilder, grid: AttentionGrid) => SelfAttentionExtras
+  /** Receives a layer's running sums [C, N, L, T], where `cross` asked for them. */
+  readonly captured?: (layer: CrossAttentionLayer, b: GraphBuilder, sums: Tensor, grid: AttentionGrid) => void
+  /** Called behind the last layer, to declare outputs. */
+  readonly finish?: (b: GraphBuilder) => void
+}
 
 export interface DenoiseOptions {
   /** B: 2 for classifier-free guidance in one pass. */
@@ -62,7 +68,7 @@ export interface DenoiseOptions {
   readonly textBatch?: number
   /** Layers whose probabilities [B, N, L, S] become outputs, named `${path}.probabilities`. */
   readonly capture?: (path: string) => boolean
-  /** Declares further inputs of a layer's attention, such as a bias. */
+  /** Declares further inputs of the layers' attention, such as a bias, and what is captured. */
   readonly attentionControls?: AttentionControls
   /**
    * Declares the inputs `downBlockResidualSamples.0` … and `midBlockResidualSample`, which a ControlNet adds
@@ -206,11 +212,14 @@ export class UNet2DConditionModel {
         textTokens,
         this.#textKeyValues.width,
       ]),
-      extras: (attention, length) => {
+      extras: (attention, grid) => {
         const layer = this.#layerOf(attention)
-        const extras = attentionControls?.(layer, b, length) ?? {}
+        const extras = attentionControls?.cross?.(layer, b, grid) ?? {}
         return capture?.(layer.path) ? { ...extras, captureProbabilities: true } : extras
       },
+      selfExtras: (attention, grid) => attentionControls?.self?.(attention.path, b, grid) ?? {},
+      onCaptured: (attention, sums, grid) =>
+        attentionControls?.captured?.(this.#layerOf(attention), b, sums, grid),
       onProbabilities: (attention, probabilities) =>
         b.output(`${attention.path}.probabilities`, probabilities),
     }
@@ -239,6 +248,7 @@ export class UNet2DConditionModel {
     }
     hidden = b.silu(this.#convNormOut.path, this.#convNormOut.forward(b, hidden))
     b.output('modelOutput', this.#convOut.forward(b, hidden))
+    attentionControls?.finish?.(b)
     return b.build()
   }
 

@@ -47,11 +47,55 @@ export class AutoencoderKL {
     return 2 ** (this.config.blockOutChannels.length - 1)
   }
 
+  /** Blocks of the encoder and of the decoder; all but one of them change the size by two. */
+  get levels(): number {
+    return this.config.blockOutChannels.length
+  }
+
   /** latents [B, h, w, C] in the VAE's own units (see `latentsToVae`) → image [B, H, W, 3], about −1 … 1. */
   recordDecode({ batch, height, width }: ImageSize): Graph {
     const b = new GraphBuilder('vae.decode')
     const latents = b.input('latents', [batch, height, width, this.config.latentChannels])
     b.output('image', this.#decoder.forward(b, this.#postQuantConv?.forward(b, latents) ?? latents))
+    return b.build()
+  }
+
+  /**
+   * The decoder in two graphs, for pictures that are decoded in tiles. The head ends after `blocks` of the
+   * `levels` blocks and holds the attention, which sees every position; the tail sees only neighbourhoods.
+   * latents [B, h, w, C] → hidden [B, h·2^blocks, w·2^blocks, C'].
+   */
+  recordDecodeHead({ batch, height, width }: ImageSize, blocks: number): Graph {
+    const b = new GraphBuilder('vae.decode.head')
+    const latents = b.input('latents', [batch, height, width, this.config.latentChannels])
+    b.output('hidden', this.#decoder.head(b, this.#postQuantConv?.forward(b, latents) ?? latents, blocks))
+    return b.build()
+  }
+
+  /** hidden [B, H', W', C'] of `recordDecodeHead`, or a part of it → image [B, H, W, 3]. */
+  recordDecodeTail({ batch, height, width }: ImageSize, blocks: number): Graph {
+    const b = new GraphBuilder('vae.decode.tail')
+    const channels = this.config.blockOutChannels.toReversed()[Math.max(0, blocks - 1)] ?? 0
+    b.output('image', this.#decoder.tail(b, b.input('hidden', [batch, height, width, channels]), blocks))
+    return b.build()
+  }
+
+  /** The encoder in two graphs. image [B, H, W, 3], or a part of it → hidden [B, H/2^blocks, W/2^blocks, C']. */
+  recordEncodeFront({ batch, height, width }: ImageSize, blocks: number): Graph {
+    const b = new GraphBuilder('vae.encode.front')
+    b.output(
+      'hidden',
+      this.#encoder.front(b, b.input('image', [batch, height, width, this.config.inChannels]), blocks),
+    )
+    return b.build()
+  }
+
+  /** hidden [B, H', W', C'] of `recordEncodeFront` → moments [B, h, w, 2C]. */
+  recordEncodeRest({ batch, height, width }: ImageSize, blocks: number): Graph {
+    const b = new GraphBuilder('vae.encode.rest')
+    const channels = this.config.blockOutChannels[Math.max(0, blocks - 1)] ?? 0
+    const moments = this.#encoder.rest(b, b.input('hidden', [batch, height, width, channels]), blocks)
+    b.output('moments', this.#quantConv?.forward(b, moments) ?? moments)
     return b.build()
   }
 

@@ -126,14 +126,29 @@ export class Encoder {
   }
 
   forward(b: GraphBuilder, image: Tensor): Tensor {
-    let hidden = this.#convIn.forward(b, image)
-    for (const { resnets, downsampler } of this.#downBlocks) {
-      hidden = resnets.forward(b, hidden)
-      if (downsampler) hidden = downsampler.forward(b, hidden)
-    }
+    return this.rest(b, this.front(b, image, 0), 0)
+  }
+
+  /** Picture [B, H, W, 3] → what the first `blocks` blocks make of it. Sees only the neighbourhood of a pixel. */
+  front(b: GraphBuilder, image: Tensor, blocks: number): Tensor {
+    return this.#blocks(b, this.#convIn.forward(b, image), 0, blocks)
+  }
+
+  /** What the first `blocks` blocks made → moments before `quant_conv` [B, h, w, 2C]. */
+  rest(b: GraphBuilder, front: Tensor, blocks: number): Tensor {
+    let hidden = this.#blocks(b, front, blocks, this.#downBlocks.length)
     hidden = this.#midBlock.forward(b, hidden)
     hidden = b.silu(this.#convNormOut.path, this.#convNormOut.forward(b, hidden))
     return this.#convOut.forward(b, hidden)
+  }
+
+  #blocks(b: GraphBuilder, x: Tensor, start: number, end: number): Tensor {
+    let hidden = x
+    for (const { resnets, downsampler } of this.#downBlocks.slice(start, end)) {
+      hidden = resnets.forward(b, hidden)
+      if (downsampler) hidden = downsampler.forward(b, hidden)
+    }
+    return hidden
   }
 }
 
@@ -165,12 +180,27 @@ export class Decoder {
   }
 
   forward(b: GraphBuilder, latents: Tensor): Tensor {
-    let hidden = this.#midBlock.forward(b, this.#convIn.forward(b, latents))
-    for (const { resnets, upsampler } of this.#upBlocks) {
+    return this.tail(b, this.head(b, latents, 0), 0)
+  }
+
+  /** Latents → what the first `blocks` blocks make of them: [B, h·2^blocks, w·2^blocks, C']. */
+  head(b: GraphBuilder, latents: Tensor, blocks: number): Tensor {
+    return this.#blocks(b, this.#midBlock.forward(b, this.#convIn.forward(b, latents)), 0, blocks)
+  }
+
+  /** What the first `blocks` blocks made → picture [B, H, W, 3]. Sees only the neighbourhood of a pixel. */
+  tail(b: GraphBuilder, head: Tensor, blocks: number): Tensor {
+    let hidden = this.#blocks(b, head, blocks, this.#upBlocks.length)
+    hidden = b.silu(this.#convNormOut.path, this.#convNormOut.forward(b, hidden))
+    return this.#convOut.forward(b, hidden)
+  }
+
+  #blocks(b: GraphBuilder, x: Tensor, start: number, end: number): Tensor {
+    let hidden = x
+    for (const { resnets, upsampler } of this.#upBlocks.slice(start, end)) {
       hidden = resnets.forward(b, hidden)
       if (upsampler) hidden = upsampler.forward(b, hidden)
     }
-    hidden = b.silu(this.#convNormOut.path, this.#convNormOut.forward(b, hidden))
-    return this.#convOut.forward(b, hidden)
+    return hidden
   }
 }

@@ -64,6 +64,7 @@ async function openBackend({ choice, precision, work }: BackendWish): Promise<Se
     name: backend.name,
     description: backend.description,
     compile: graph => backend.compile(graph),
+    footprint: graph => backend.footprint(graph),
     dispose: () => backend.dispose(),
     check: () => backend.gpu.check(),
   }
@@ -78,6 +79,7 @@ async function openWasm(notice: string | undefined): Promise<SeatBackend> {
     name: backend.name,
     description: backend.description,
     compile: graph => backend.compile(graph),
+    footprint: graph => backend.footprint(graph),
     dispose: () => backend.dispose(),
     check: () => undefined,
   }

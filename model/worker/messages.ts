@@ -126,6 +126,17 @@ const progressSchema = z.object({
   sigma: z.number(),
   milliseconds: z.number(),
   preview: pixelsSchema.exactOptional(),
+  /** Between two steps: a tile of a picture that is decoded or encoded in tiles. */
+  tile: z
+    .object({
+      stage: z.enum(['decode', 'encode']),
+      pass: count,
+      tile: count,
+      tiles: count,
+      milliseconds: z.number(),
+      notice: z.string().exactOptional(),
+    })
+    .exactOptional(),
 })
 
 const resultSchema = z.object({
@@ -146,6 +157,7 @@ const resultSchema = z.object({
     precision: z.enum(precisions),
     clipSkip: count,
     strength: z.number().exactOptional(),
+    vaeTile: count.exactOptional(),
   }),
   adapter: z.object({ backend: z.enum(['webgpu', 'wasm', 'cpu', 'interpreter']), name: z.string() }),
   /** Milliseconds by stage: device, text, compile, denoise, decode, total; and the median step. */

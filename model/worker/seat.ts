@@ -174,7 +174,9 @@ export class EngineSeat {
       const run = generate(model, backend, used, prepareInputs(inputs, used), signal)
       let next = await run.next()
       for (; !next.done; next = await run.next()) {
-        steps.push(next.value.milliseconds)
+        const { tile, milliseconds } = next.value
+        if (!tile) steps.push(milliseconds)
+        if (tile?.notice !== undefined) this.#place.post({ type: 'notice', id, text: tile.notice })
         this.#place.post({ type: 'progress', id, progress: next.value })
         // A backend on the processor never lets go by itself, and a request to stop would wait for the end.
         await nextTask()

@@ -7,6 +7,8 @@ import { describe, expect, test } from 'vitest'
 import { seamCases, seamDifference, seamGraph, type SeamCase } from '../support/seam-cases.ts'
 import { testBackend } from '../support/gpu.ts'
 
+const ones = (count: number): Float32Array => new Float32Array(count).fill(1)
+
 const hardware = { subgroupSize: 0, software: false } as const
 const kernels = [
   { name: 'three-pass', headDim: 12, facts: {} },
@@ -41,7 +43,6 @@ describe.each(kernels)('$name', ({ headDim, facts }) => {
       }
     }
     const expected = await run(plain)
-    const ones = (count: number): Float32Array => new Float32Array(count).fill(1)
     const identity = [[0], [1]]
     const capture = { samples: [0, 1], tokens: [1, 2, 19] }
     expect(await run({ ...plain, capture })).toEqual(expected)

@@ -12,8 +12,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 export const floors: readonly (readonly string[])[] = [
   ['contract'],
   ['tensor'],
-  // Leaves beside the engine: numbers and pictures, which everything above may use.
-  ['random', 'image'],
+  // Leaves beside the engine: numbers, pictures and words, which everything above may use.
+  ['random', 'image', 'prompt'],
   ['graph'],
   ['kernels'],
   ['gpu'],

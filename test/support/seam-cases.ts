@@ -173,9 +173,7 @@ export async function seamDifference(
 ): Promise<{ difference: number; spread: number; where: string; statesBefore: number; statesAfter: number }> {
   const program = await backend.compile(graph)
   try {
-    const sum = (states: Record<string, Float32Array>): number =>
-      Object.values(states).reduce((total, values) => total + values.reduce((a, v) => a + Math.abs(v), 0), 0)
-    const statesBefore = sum(await program.readStates())
+    const statesBefore = sizeOf(await program.readStates())
     await program.run(inputs)
     const actual: Record<string, Float32Array> = {
       ...(await program.run(inputs)),
@@ -193,8 +191,11 @@ export async function seamDifference(
       }
     }
     program.clearStates()
-    return { difference, spread, where, statesBefore, statesAfter: sum(await program.readStates()) }
+    return { difference, spread, where, statesBefore, statesAfter: sizeOf(await program.readStates()) }
   } finally {
     program.dispose()
   }
 }
+
+const sizeOf = (states: Record<string, Float32Array>): number =>
+  Object.values(states).reduce((total, values) => total + values.reduce((a, v) => a + Math.abs(v), 0), 0)

@@ -130,9 +130,12 @@ describe('recordDenoise', () => {
     const graph = unet.recordDenoise({
       ...size,
       textBatch: 1,
-      attentionControls: (layer, b, length) => {
-        seen.push(length * layer.downsampleFactor ** 2)
-        return layer.path.startsWith('mid_block') ? { logitBias: b.input('bias', [1, length, 7]) } : {}
+      attentionControls: {
+        cross: (layer, b, { height, width }) => {
+          const length = height * width
+          seen.push(length * layer.downsampleFactor ** 2)
+          return layer.path.startsWith('mid_block') ? { logitBias: b.input('bias', [1, length, 7]) } : {}
+        },
       },
     })
     expect(seen).toEqual(unet.crossAttentionLayers.map(() => 8 * 16))
