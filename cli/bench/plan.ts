@@ -2,7 +2,7 @@
  * What a network becomes on an adapter, without running it: dispatches, pipelines and bytes of activations of one
  * evaluation of Stable Diffusion 1.5 at 512x512 with guidance (batch 2).
  */
-import { schedule } from '../../model/gpu/program.ts'
+import { schedule } from '../../model/gpu/schedule.ts'
 import { packedMatrixShape } from '../../model/gpu/weight-store.ts'
 import { multiplyAccumulates } from '../../model/graph/ops.ts'
 import type { BufferRef, DeviceFacts } from '../../model/kernels/lowering.ts'

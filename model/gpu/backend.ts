@@ -4,7 +4,8 @@ import type { Backend, Footprint } from '../graph/program.ts'
 import { footprintOf } from './footprint.ts'
 import { GpuDevice, type GpuDeviceOptions } from './device.ts'
 import { PipelineCache } from './pipeline-cache.ts'
-import { GpuProgram, type CompileOptions } from './program.ts'
+import { GpuProgram } from './program.ts'
+import type { CompileOptions } from './schedule.ts'
 import { WeightStore } from './weight-store.ts'
 
 export class WebGpuBackend implements Backend {

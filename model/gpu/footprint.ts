@@ -3,7 +3,7 @@ import { AttuneError } from '../contract/errors.ts'
 import type { Graph } from '../graph/ops.ts'
 import type { Footprint } from '../graph/program.ts'
 import type { BufferRef, DeviceFacts } from '../kernels/lowering.ts'
-import { schedule } from './program.ts'
+import { schedule } from './schedule.ts'
 
 /**
  * Activations that are asked for at once. WebGPU does not tell how much memory a GPU has; most cards have twice this, and

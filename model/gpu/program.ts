@@ -4,25 +4,15 @@
  * GPU and makes no bind group.
  */
 import { AttuneError, invariant } from '../contract/errors.ts'
-import { fuse } from '../graph/fusion.ts'
-import { layOut, type Layout, type Root } from '../graph/layout.ts'
-import { type Block, type MemoryPlan, planMemory } from '../graph/memory-plan.ts'
 import type { Graph, Tensor } from '../graph/ops.ts'
 import type { Program, ProgramStats } from '../graph/program.ts'
-import { lower } from '../kernels/index.ts'
-import type { BufferRef, DeviceFacts, Dispatch, LoweringContext, TensorView } from '../kernels/lowering.ts'
+import type { BufferRef, TensorView } from '../kernels/lowering.ts'
 import { halfToFloat } from '../tensor/dtype.ts'
-import { elementCount, lastAxis, rowCount, roundUp } from '../tensor/shape.ts'
+import { elementCount, lastAxis, rowCount } from '../tensor/shape.ts'
 import type { GpuDevice } from './device.ts'
 import type { PipelineCache } from './pipeline-cache.ts'
+import { type CompileOptions, roundDown, schedule, viewOf } from './schedule.ts'
 import type { WeightStore } from './weight-store.ts'
-
-export interface CompileOptions {
-  /** False runs the operations as recorded; for tests. */
-  readonly fuse?: boolean
-  /** False gives every tensor its own memory; for tests and for looking at activations. */
-  readonly reuseMemory?: boolean
-}
 
 interface Step {
   readonly label: string
@@ -107,13 +97,19 @@ export class GpuProgram implements Program {
     const started = performance.now()
     const { graph, layout, dispatches, refOf, plan } = schedule(recorded, gpu.facts, weights, options)
     const limit = gpu.facts.maxStorageBufferBindingSize
-    return gpu.guarded(`compiling ${graph.name}`, async () => {
-      const { device } = gpu
+    const { device } = gpu
+    const buffers: GPUBuffer[] = []
+    const createBuffer = (descriptor: GPUBufferDescriptor): GPUBuffer => {
+      const buffer = device.createBuffer(descriptor)
+      buffers.push(buffer)
+      return buffer
+    }
+    const compiling = gpu.guarded(`compiling ${graph.name}`, async () => {
       const chunkBytes = roundDown(limit, 256)
       const chunks: GPUBuffer[] = []
       for (let start = 0; start < plan.byteLength; start += chunkBytes) {
         chunks.push(
-          device.createBuffer({
+          createBuffer({
             label: `${graph.name} arena ${chunks.length}`,
             size: Math.min(chunkBytes, plan.byteLength - start),
             usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC,
@@ -126,7 +122,7 @@ export class GpuProgram implements Program {
         const place = layout.placements.get(tensor.id)
         invariant(place, `input ${name} has no place`)
         const ref = refOf(place.root)
-        const buffer = device.createBuffer({
+        const buffer = createBuffer({
           label: `${graph.name} input ${name}`,
           size: ref.byteLength,
           usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC,
@@ -137,7 +133,7 @@ export class GpuProgram implements Program {
       const states = new Map<string, State>()
       for (const [name, { after }] of graph.states ?? []) {
         const view = viewOf(after, layout, refOf, gpu.facts)
-        const buffer = device.createBuffer({
+        const buffer = createBuffer({
           label: `${graph.name} state ${name}`,
           size: view.buffer.byteLength,
           usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
@@ -155,7 +151,7 @@ export class GpuProgram implements Program {
         invariant(chunk, `buffer ${ref.label} is outside the arena`)
         return { buffer: chunk, offset: offset % chunkBytes, size: ref.byteLength }
       }
-      const uniform = device.createBuffer({
+      const uniform = createBuffer({
         label: `${graph.name} parameters`,
         size: Math.max(uniformStride, dispatches.length * uniformStride),
         usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST,
@@ -197,7 +193,7 @@ export class GpuProgram implements Program {
       })
       const readbacks = [...graph.outputs].map(([name, tensor]): Readback => {
         const view = viewOf(tensor, layout, refOf, gpu.facts)
-        const staging = device.createBuffer({
+        const staging = createBuffer({
           label: `${graph.name} output ${name}`,
           size: view.buffer.byteLength,
           usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
@@ -210,13 +206,6 @@ export class GpuProgram implements Program {
         weightBytes: weights.byteLength,
         compileMilliseconds: performance.now() - started,
       }
-      const buffers = [
-        ...chunks,
-        // States among them.
-        ...inputBuffers.values(),
-        uniform,
-        ...readbacks.map(({ staging }) => staging),
-      ]
       return new GpuProgram({
         graph: recorded,
         stats,
@@ -229,6 +218,13 @@ export class GpuProgram implements Program {
         resolve,
       })
     })
+    try {
+      return await compiling
+    } catch (error) {
+      // A program that did not come to be keeps no memory: a smaller one may follow.
+      for (const buffer of buffers) buffer.destroy()
+      throw error
+    }
   }
 
   /** Names of the kernels in execution order, for tests of fusion and for the profiler. */
@@ -370,98 +366,6 @@ export class GpuProgram implements Program {
   }
 }
 
-/** What a graph becomes on an adapter, before anything is allocated. */
-export interface Schedule {
-  /** After fusion. */
-  readonly graph: Graph
-  readonly layout: Layout
-  readonly dispatches: readonly Dispatch[]
-  readonly plan: MemoryPlan<BufferRef>
-  readonly refOf: (root: Root) => BufferRef
-}
-
-/**
- * Fuses, lays out and lowers a graph, and plans its memory. Needs no device: benchmarks count dispatches and bytes of
- * networks with it that no test machine could run.
- * @throws AttuneError `out-of-memory` when one intermediate result is larger than the adapter binds
- */
-export function schedule(
-  recorded: Graph,
-  facts: DeviceFacts,
-  weights: Pick<WeightStore, 'matrix' | 'vector'>,
-  options: CompileOptions = {},
-): Schedule {
-  const graph = options.fuse === false ? recorded : fuse(recorded)
-  const layout = layOut(graph)
-  const refs = new Map<Root, BufferRef>()
-  const refOf = (root: Root): BufferRef => {
-    const known = refs.get(root)
-    if (known) return known
-    const bytes = typeOf(root, facts) === 'f16' ? 2 : 4
-    const ref: BufferRef = {
-      label: root.label,
-      kind: root.kind,
-      byteLength: root.rows * root.rowStride * bytes,
-    }
-    refs.set(root, ref)
-    return ref
-  }
-  const blocks: Block<BufferRef>[] = []
-  const dispatches: Dispatch[] = []
-  for (const [index, op] of graph.ops.entries()) {
-    const context: LoweringContext = {
-      facts,
-      view: tensor => viewOf(tensor, layout, refOf, facts),
-      scratch(label, rows, columns) {
-        const rowStride = roundUp(columns, 4)
-        const buffer: BufferRef = {
-          label: `${op.path} ${label}`,
-          kind: 'arena',
-          byteLength: rows * rowStride * 4,
-        }
-        blocks.push({ key: buffer, byteLength: buffer.byteLength, first: index, last: index })
-        return { buffer, offset: 0, rowStride, rows, columns, type: 'f32' }
-      },
-      matrix: list => weights.matrix(list),
-      vector: parts => weights.vector(parts),
-    }
-    dispatches.push(...lower(op, context))
-  }
-  for (const [root, { first, last }] of layout.lifetimes) {
-    if (root.kind !== 'arena') continue
-    const key = refOf(root)
-    blocks.push({ key, byteLength: key.byteLength, first, last })
-  }
-  const plan = planMemory(blocks, {
-    alignment: 256,
-    chunkBytes: roundDown(facts.maxStorageBufferBindingSize, 256),
-    reuse: options.reuseMemory !== false,
-  })
-  return { graph, layout, dispatches, plan, refOf }
-}
-
-function typeOf(root: Root, facts: DeviceFacts): 'f32' | 'f16' {
-  return root.storage === 'f32' ? 'f32' : facts.activationType
-}
-
-function viewOf(
-  tensor: Tensor,
-  layout: Layout,
-  refOf: (root: Root) => BufferRef,
-  facts: DeviceFacts,
-): TensorView {
-  const place = layout.placements.get(tensor.id)
-  invariant(place, `${tensor.label} has no place`)
-  return {
-    buffer: refOf(place.root),
-    offset: place.offset,
-    rowStride: place.root.rowStride,
-    rows: rowCount(tensor.shape),
-    columns: lastAxis(tensor.shape),
-    type: typeOf(place.root, facts),
-  }
-}
-
 /** Copies a view out of its mapped buffer: dense rows in f32. */
 function unpack({ tensor, view, staging }: Readback): Float32Array {
   const { rows, columns, rowStride, offset, type } = view
@@ -477,8 +381,4 @@ function unpack({ tensor, view, staging }: Readback): Float32Array {
     }
   }
   return result
-}
-
-function roundDown(value: number, step: number): number {
-  return Math.floor(value / step) * step
 }

@@ -46,12 +46,14 @@ export interface HostTensor {
 export class OnnxSession {
   private readonly name: string
   private readonly ort: OnnxRuntime
+  private readonly queue: Queue | undefined
   private session: RuntimeSession | undefined
 
-  private constructor(name: string, ort: OnnxRuntime, session: RuntimeSession) {
+  private constructor(name: string, ort: OnnxRuntime, session: RuntimeSession, queue: Queue | undefined) {
     this.name = name
     this.ort = ort
     this.session = session
+    this.queue = queue
   }
 
   /**
@@ -67,17 +69,22 @@ export class OnnxSession {
       configured.add(ort)
       started.numThreads = options.numThreads ?? started.numThreads ?? 1
     }
+    const providers = options.executionProviders ?? ['wasm']
+    // The native runtime guards itself.
+    const queue = providers.includes('cpu') ? undefined : queueOf(ort)
     try {
-      const session = await ort.InferenceSession.create(options.model, {
-        executionProviders: [...(options.executionProviders ?? ['wasm'])],
-        externalData: (options.externalData ?? []).map(({ location, data }) => ({ path: location, data })),
-        graphOptimizationLevel: 'all',
-        // The native build's threads; the WebAssembly build does not read it.
-        ...(options.numThreads !== undefined && { intraOpNumThreads: options.numThreads }),
-        // Errors only: constant folding and memory reuse are reported as warnings.
-        logSeverityLevel: 3,
-      })
-      return new OnnxSession(options.name, ort, session)
+      const session = await inTurn(queue, () =>
+        ort.InferenceSession.create(options.model, {
+          executionProviders: [...providers],
+          externalData: (options.externalData ?? []).map(({ location, data }) => ({ path: location, data })),
+          graphOptimizationLevel: 'all',
+          // The native build's threads; the WebAssembly build does not read it.
+          ...(options.numThreads !== undefined && { intraOpNumThreads: options.numThreads }),
+          // Errors only: constant folding and memory reuse are reported as warnings.
+          logSeverityLevel: 3,
+        }),
+      )
+      return new OnnxSession(options.name, ort, session, queue)
     } catch (error) {
       throw runtimeError(`The ${options.name} could not be loaded`, error)
     }
@@ -96,16 +103,19 @@ export class OnnxSession {
     invariant(this.session, `The ${this.name} was released`)
     const inputs: Record<string, RuntimeTensor> = {}
     for (const [name, tensor] of Object.entries(feeds)) inputs[name] = this.toRuntime(name, tensor)
+    const { session } = this
     try {
-      const results = await this.session.run(inputs, [...outputs])
-      const tensors: Record<string, HostTensor> = {}
-      for (const name of outputs) {
-        const result = results[name]
-        invariant(result, `The ${this.name} has no output "${name}"`)
-        tensors[name] = { data: hostData(name, await result.getData()), shape: result.dims }
-        result.dispose()
-      }
-      return tensors
+      return await inTurn(this.queue, async () => {
+        const results = await session.run(inputs, [...outputs])
+        const tensors: Record<string, HostTensor> = {}
+        for (const name of outputs) {
+          const result = results[name]
+          invariant(result, `The ${this.name} has no output "${name}"`)
+          tensors[name] = { data: hostData(name, await result.getData()), shape: result.dims }
+          result.dispose()
+        }
+        return tensors
+      })
     } catch (error) {
       throw runtimeError(`The ${this.name} failed`, error)
     }
@@ -115,7 +125,7 @@ export class OnnxSession {
   async release(): Promise<void> {
     const session = this.session
     this.session = undefined
-    await session?.release()
+    if (session) await inTurn(this.queue, () => session.release())
   }
 
   private toRuntime(name: string, { data, shape }: HostTensor): RuntimeTensor {
@@ -127,6 +137,30 @@ export class OnnxSession {
     if (data instanceof BigInt64Array) return new this.ort.Tensor('int64', data, [...shape])
     return new this.ort.Tensor('int32', data, [...shape])
   }
+}
+
+/** The end of the work that was asked of a runtime so far. */
+interface Queue {
+  last: Promise<unknown>
+}
+
+const queues = new WeakMap<OnnxRuntime, Queue>()
+
+function queueOf(ort: OnnxRuntime): Queue {
+  const queue = queues.get(ort) ?? { last: Promise.resolve() }
+  queues.set(ort, queue)
+  return queue
+}
+
+/**
+ * All sessions of a WebAssembly runtime share one heap and one set of threads. A session that is created or released
+ * while another runs damages its results without a word (onnxruntime-web 1.30), so they take turns.
+ */
+function inTurn<T>(queue: Queue | undefined, work: () => Promise<T>): Promise<T> {
+  if (!queue) return work()
+  const turn = queue.last.then(work, work)
+  queue.last = turn.catch(() => undefined)
+  return turn
 }
 
 /** Runtimes whose number of threads has been set. */

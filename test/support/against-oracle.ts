@@ -1,7 +1,7 @@
 /** Runs one recorded graph on the GPU and on the oracle, and returns the largest difference of any output. */
 import type { Graph } from '../../model/graph/ops.ts'
 import { interpret } from '../../model/graph/interpreter.ts'
-import type { CompileOptions } from '../../model/gpu/program.ts'
+import type { CompileOptions } from '../../model/gpu/schedule.ts'
 import type { WebGpuBackend } from '../../model/gpu/backend.ts'
 import { elementCount } from '../../model/tensor/shape.ts'
 import { largestDifference, randomArray } from './gpu.ts'
