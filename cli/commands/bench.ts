@@ -25,6 +25,11 @@ export const benchmarks: Benchmark[] = [
     run: async (io, json) => (await import('../bench/unet.ts')).benchUNet(io, json),
   },
   {
+    name: 'attention',
+    what: 'cross-attention with each control and with capture, as ratios to the plain form',
+    run: async (io, json) => (await import('../bench/attention.ts')).benchAttention(io, json),
+  },
+  {
     name: 'load',
     what: 'host memory while 1.7 GB of weights are streamed to the adapter',
     run: async (io, json) => (await import('../bench/load.ts')).benchLoad(io, json),
