@@ -2,6 +2,8 @@
  * The seam between the command line and the engine: what the command line hands over, and what it needs back to
  * write a picture, its record and its numbers. Tests put their own engine here.
  */
+import type { CaptureOptions } from '../model/attention/capture.ts'
+import type { CapturedAttention } from '../model/attention/captured.ts'
 import type { GenerateRequest, ResolvedRequest } from '../model/contract/request.ts'
 import type { Pixels } from '../model/image/resample.ts'
 import type { NpyArray } from '../model/tensor/npy.ts'
@@ -24,6 +26,8 @@ export interface GenerateJob {
   /** Paths; read with `readPicture` and `readMask` of host/images.ts once the size is settled. */
   readonly init?: { readonly path: string; readonly width: number; readonly height: number }
   readonly mask?: string
+  /** Watch words: what is asked for comes back as `GenerateResult.attention`. */
+  readonly capture?: CaptureOptions
 }
 
 export interface GenerateProgress {
@@ -53,6 +57,8 @@ export interface GenerateResult {
   readonly picture: Pixels
   /** Final latents before the decoder, [1, C, h, w]. */
   readonly latents: { readonly shape: readonly number[]; readonly data: Float32Array }
+  /** With `capture`. */
+  readonly attention?: CapturedAttention
   /** The request with the model's choices filled in (`resolveRequest`). */
   readonly used: ResolvedRequest
   readonly model: { readonly name: string; readonly sha256?: string; readonly family?: string }

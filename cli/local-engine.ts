@@ -47,6 +47,7 @@ export const localEngine: Engine = {
         return {
           picture: result.picture,
           latents: result.latents,
+          ...(result.attention && { attention: result.attention }),
           used: request,
           model: await digest.record(job.model),
           adapter: { backend: backend.name as 'webgpu' | 'wasm' | 'cpu', name: backend.description },
@@ -122,6 +123,7 @@ async function readInputs(job: GenerateJob, request: ResolvedRequest): Promise<G
     ...(job.stepNoise && { stepNoise: draws(job.stepNoise) }),
     ...(job.init && { init: await readPicture(job.init.path, width, height) }),
     ...(job.mask && { mask: await readMask(job.mask, width, height) }),
+    ...(job.capture && { capture: job.capture }),
   }
 }
 

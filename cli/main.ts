@@ -7,11 +7,11 @@ import { readFile } from 'node:fs/promises'
 import { AttuneError } from '../model/contract/errors.ts'
 import type { Engine } from './engine.ts'
 import { cancelled, type CommandIO, exitCodeOf, exitCodes, reportError, type TextStream } from './io.ts'
-import { generateCommand, readGenerateArguments } from './options.ts'
+import { mapsCommand } from './maps-options.ts'
+import { explainCommand, generateCommand, readExplainArguments, readGenerateArguments } from './options.ts'
 
 /** Commands of the contract that a later version brings. */
 const laterCommands: Readonly<Record<string, string>> = {
-  maps: 'word maps',
   serve: 'the window in a browser',
 }
 
@@ -50,6 +50,14 @@ async function run(argv: readonly string[], io: CommandIO, engine: Engine | unde
   })
   program.addCommand(generation)
 
+  const explaining = explainCommand()
+  explaining.action(async (prompt: string) => {
+    const args = readExplainArguments(prompt, explaining)
+    const { explain } = await import('./commands/explain.ts')
+    await explain(args, io)
+  })
+  program.addCommand(explaining)
+
   const models = program.command('models').description('look at models')
   const inspection = models
     .command('inspect')
@@ -60,6 +68,8 @@ async function run(argv: readonly string[], io: CommandIO, engine: Engine | unde
       const { inspect } = await import('./commands/models.ts')
       code = await inspect(path, inspection.opts<{ json?: boolean }>().json === true, io)
     })
+
+  program.addCommand(mapsCommand(io))
 
   const doctoring = program
     .command('doctor')

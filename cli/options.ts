@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { Command, Option } from 'commander'
 import { AttuneError } from '../model/contract/errors.ts'
+import { type PromptDialect, promptDialects, weightLaws } from '../model/contract/prompt.ts'
 import {
   type GenerateRequest,
   noiseGenerators,
@@ -12,6 +13,7 @@ import {
   precisions,
   samplers,
 } from '../model/contract/request.ts'
+import type { ExplainArguments } from './commands/explain.ts'
 import { type Backend, backends } from './engine.ts'
 
 /** Arguments after validation; paths are as typed. */
@@ -40,8 +42,6 @@ const laterOptions: readonly (readonly [flags: string, what: string])[] = [
   ['--maps-format [format]', 'word maps'],
   ['--words [words]', 'word maps'],
 ]
-
-const dialects = ['a1111', 'comfy', 'compel'] as const
 
 /** Numbers of the request and the option that sets each: for parsing and for messages. */
 const numberOptions = {
@@ -76,7 +76,9 @@ interface RawOptions {
   readonly width?: string
   readonly height?: string
   readonly precision?: GenerateRequest['precision']
-  readonly dialect?: string
+  readonly dialect?: GenerateRequest['dialect']
+  readonly emphasis?: GenerateRequest['emphasis']
+  readonly oldTimeline?: boolean
   readonly backend: Backend
   readonly out?: string
   readonly latents?: string
@@ -113,7 +115,17 @@ export function generateCommand(): Command {
       new Option('--precision <format>', 'number format; f32 is for comparisons').choices(precisions),
     )
     .option('--clip-skip <n>', 'text encoder layer, counted from the end as A1111 does: 1 is the last')
-    .addOption(new Option('--dialect <name>', 'how emphasis is written in prompts').choices(dialects))
+    .addOption(
+      new Option('--dialect <name>', 'how emphasis is written in prompts (default: a1111)').choices(
+        promptDialects,
+      ),
+    )
+    .addOption(
+      new Option('--emphasis <law>', "what a weight does (default: as the dialect's own program)").choices(
+        weightLaws,
+      ),
+    )
+    .option('--old-timeline', 'numbers in [from:to:when] as A1111 read them before 1.6')
     .option('--init <image>', 'begin from a picture')
     .option('--strength <share>', 'how much of the init picture to draw anew, 0 to 1')
     .option('--mask <image>', 'with --init: draw only the white parts anew')
@@ -127,7 +139,39 @@ export function generateCommand(): Command {
     .option('--json', 'JSON lines instead of words: progress, notices, the result, errors')
   for (const [flags] of laterOptions) command.addOption(new Option(flags).hideHelp())
   const names = laterOptions.map(([flags]) => flags.split(' ')[0])
-  return command.addHelpText('after', `\nNot there yet: ${names.join(', ')}, --dialect comfy|compel.`)
+  return command.addHelpText('after', `\nNot there yet: ${names.join(', ')}.`)
+}
+
+/** `attune explain`; the caller sets its action. */
+export function explainCommand(): Command {
+  return new Command('explain')
+    .description('what becomes of a prompt: chunks, tokens, weights, schedules')
+    .argument('<prompt>', 'the prompt, in quotes')
+    .option('--model <dir>', 'a diffusers folder, whose tokenizer and text encoder are used')
+    .addOption(
+      new Option('--dialect <name>', 'how emphasis is written').choices(promptDialects).default('a1111'),
+    )
+    .addOption(new Option('--emphasis <law>', 'what a weight does').choices(weightLaws))
+    .option('--old-timeline', 'numbers in [from:to:when] as A1111 read them before 1.6')
+    .option('--steps <n>', 'sampling steps, for schedules', '20')
+    .option('--json', 'one JSON line')
+}
+
+/** @throws AttuneError `bad-argument` */
+export function readExplainArguments(prompt: string, command: Command): ExplainArguments {
+  const raw = command.opts<RawOptions & { readonly dialect: PromptDialect }>()
+  const steps = number(raw.steps, '--steps') ?? 20
+  // The limits of a run hold here too.
+  const request = parseRequest({ prompt, seed: '0', steps }, field =>
+    field === 'prompt' ? 'The prompt' : '--steps',
+  )
+  return {
+    prompt: request.prompt,
+    steps,
+    dialect: raw.dialect,
+    json: raw.json === true,
+    ...pick(raw, ['model', 'emphasis', 'oldTimeline']),
+  }
 }
 
 /**
@@ -142,9 +186,6 @@ export function readGenerateArguments(
 ): GenerateArguments {
   refuseLater(command)
   const raw = command.opts<RawOptions & Record<string, unknown>>()
-  if (raw.dialect !== undefined && raw.dialect !== 'a1111') {
-    throw notYet(`--dialect ${raw.dialect}`, 'other prompt dialects than a1111')
-  }
   for (const [name, value] of Object.entries(raw)) {
     if (value === '' && name !== 'negative') {
       throw new AttuneError(
@@ -180,6 +221,9 @@ export function readGenerateArguments(
       rng: raw.rng,
       sampler: raw.sampler,
       precision: raw.precision,
+      dialect: raw.dialect,
+      emphasis: raw.emphasis,
+      oldTimeline: raw.oldTimeline,
     }),
     field => numberOptions[field as keyof typeof numberOptions] ?? otherOptions[field] ?? field,
   )

@@ -7,8 +7,13 @@ import { basename, dirname, extname, join, relative, resolve } from 'node:path'
 import { encodePng, inspectPicture } from '../../host/images.ts'
 import { checkWritable, exists, isExisting, writeFileAtomic, writeFileNew } from '../../host/write.ts'
 import { AttuneError } from '../../model/contract/errors.ts'
+import type { GenerateRequest } from '../../model/contract/request.ts'
 import { makeRecord, recordKeyword, writeRecord } from '../../model/contract/record.ts'
 import { infotextKeyword, infotextOf } from '../../model/image/infotext.ts'
+import { parsePrompt } from '../../model/prompt/parse.ts'
+import { formatProblem, type PromptProblem } from '../../model/prompt/source.ts'
+import type { ParsedPrompt } from '../../model/prompt/types.ts'
+import { undrawnProblems } from '../../model/prompt/undrawn.ts'
 import { type NpyArray, readNpy, writeNpy } from '../../model/tensor/npy.ts'
 import type { Engine, GenerateJob, GenerateResult } from '../engine.ts'
 import { cancelled, type CommandIO, formatSeconds, printableText, writeJson } from '../io.ts'
@@ -26,6 +31,7 @@ export async function generate(
 ): Promise<void> {
   const target = await chooseTarget(args, io)
   const job = await prepareJob(args, io)
+  tellProblems(args, io)
   const progress = progressLine(io.stderr)
   const result = await engine
     .runGenerate(job, {
@@ -39,6 +45,30 @@ export async function generate(
   const files = await writeResult(result, job, args, target, io, version)
   report(result, files, args, io)
 }
+
+/** What is odd about the prompts, one line each. They are drawn all the same. */
+function tellProblems({ request, json }: GenerateArguments, io: CommandIO): void {
+  for (const [field, problem] of problemsOf(request)) {
+    if (json) writeJson(io, { type: 'prompt-problem', field, ...problem })
+    else {
+      const where = field === 'prompt' ? 'prompt' : 'negative prompt'
+      io.stderr.write(`${problem.level}: ${where}, ${printableText(oneLine(formatProblem(problem)))}\n`)
+    }
+  }
+}
+
+function problemsOf({ prompt, negativePrompt, dialect }: GenerateRequest): [string, PromptProblem][] {
+  const own = all(parsePrompt(prompt, dialect))
+  const negative = all(parsePrompt(negativePrompt, dialect, { composes: false }))
+  return [
+    ...own.map((problem): [string, PromptProblem] => ['prompt', problem]),
+    ...negative.map((problem): [string, PromptProblem] => ['negativePrompt', problem]),
+  ]
+}
+
+const all = (parsed: ParsedPrompt) => [...parsed.problems, ...undrawnProblems(parsed)]
+
+const oneLine = (text: string) => text.replace(/\s*\n\s*/g, ' ')
 
 interface Target {
   readonly path: string

@@ -55,7 +55,14 @@ const manifestSchema = z.looseObject({
     .min(1),
   words: z.array(z.object({ text: z.string(), span, columns: z.array(count).min(1) })),
   layers: z
-    .array(z.object({ path: z.string().min(1).max(1024), numHeads: z.int().min(1).max(1024), height: side, width: side }))
+    .array(
+      z.object({
+        path: z.string().min(1).max(1024),
+        numHeads: z.int().min(1).max(1024),
+        height: side,
+        width: side,
+      }),
+    )
     .min(1),
   perStep: z
     .object({ width: side, height: side, steps: z.array(count).min(1), words: z.array(count).min(1) })
@@ -84,7 +91,8 @@ export function checkRecordingManifest(json: unknown, name: string): RecordingMa
   const manifest = parsed.data
   const { tokens, words, prompt, perStep } = manifest
   const checkSpan = ([start, end]: readonly [number, number], what: string) => {
-    if (start > end || end > prompt.length) throw refuse(`${what} spans ${start} to ${end} of a prompt of ${prompt.length}`)
+    if (start > end || end > prompt.length)
+      throw refuse(`${what} spans ${start} to ${end} of a prompt of ${prompt.length}`)
   }
   words.forEach((word, at) => {
     checkSpan(word.span, `words.${at}`)
@@ -93,7 +101,8 @@ export function checkRecordingManifest(json: unknown, name: string): RecordingMa
   })
   tokens.forEach((token, at) => {
     if (token.span) checkSpan(token.span, `tokens.${at}`)
-    if (token.word !== undefined && token.word >= words.length) throw refuse(`tokens.${at} belongs to word ${token.word} of ${words.length}`)
+    if (token.word !== undefined && token.word >= words.length)
+      throw refuse(`tokens.${at} belongs to word ${token.word} of ${words.length}`)
   })
   const paths = new Set(manifest.layers.map(layer => layer.path))
   if (paths.size !== manifest.layers.length) throw refuse('two layers have the same path')
@@ -102,14 +111,20 @@ export function checkRecordingManifest(json: unknown, name: string): RecordingMa
   }
   for (const key of ['sigmas', 'timesteps'] as const) {
     const list = manifest[key]
-    if (list && list.length !== manifest.steps) throw refuse(`${key} has ${list.length} entries for ${manifest.steps} steps`)
+    if (list && list.length !== manifest.steps)
+      throw refuse(`${key} has ${list.length} entries for ${manifest.steps} steps`)
   }
   if (manifest.tokenWeights && manifest.tokenWeights.length !== tokens.length) {
     throw refuse(`tokenWeights has ${manifest.tokenWeights.length} entries for ${tokens.length} tokens`)
   }
   if (perStep) {
-    if (perStep.words.some(word => word >= words.length)) throw refuse('perStep names a word that is not there')
-    if (perStep.steps.some((step, at) => step >= manifest.steps || (at > 0 && step <= (perStep.steps[at - 1] as number)))) {
+    if (perStep.words.some(word => word >= words.length))
+      throw refuse('perStep names a word that is not there')
+    if (
+      perStep.steps.some(
+        (step, at) => step >= manifest.steps || (at > 0 && step <= (perStep.steps[at - 1] as number)),
+      )
+    ) {
       throw refuse('perStep.steps do not rise within the run')
     }
   }

@@ -49,7 +49,8 @@ export function reduceHeads(captured: CapturedAttention): CapturedAttention {
   const layers = captured.layers.map((layer): CapturedLayer => {
     const size = layer.sums.length / layer.numHeads
     const totals = new Float64Array(size)
-    for (let at = 0; at < layer.sums.length; at++) totals[at % size] = (totals[at % size] as number) + (layer.sums[at] as number)
+    for (let at = 0; at < layer.sums.length; at++)
+      totals[at % size] = (totals[at % size] as number) + (layer.sums[at] as number)
     return { ...layer, numHeads: 1, sums: Float32Array.from(totals, total => total / layer.numHeads) }
   })
   return { ...captured, layers }
@@ -86,11 +87,25 @@ export function writeRecording(recording: AttentionRecording): Uint8Array<ArrayB
     steps: captured.steps,
     half: captured.half,
     heads: recording.heads,
-    tokens: captured.tokens.map(token => ({ ...token, ...(token.span ? { span: [...token.span] } : {}) })) as RecordingManifest['tokens'],
-    words: captured.words.map(word => ({ ...word, span: [...word.span], columns: [...word.columns] })) as RecordingManifest['words'],
+    tokens: captured.tokens.map(token => ({
+      ...token,
+      ...(token.span ? { span: [...token.span] } : {}),
+    })) as RecordingManifest['tokens'],
+    words: captured.words.map(word => ({
+      ...word,
+      span: [...word.span],
+      columns: [...word.columns],
+    })) as RecordingManifest['words'],
     layers: captured.layers.map(({ path, numHeads, height, width }) => ({ path, numHeads, height, width })),
     ...(perStep
-      ? { perStep: { width: perStep.width, height: perStep.height, steps: [...perStep.steps], words: [...perStep.words] } }
+      ? {
+          perStep: {
+            width: perStep.width,
+            height: perStep.height,
+            steps: [...perStep.steps],
+            words: [...perStep.words],
+          },
+        }
       : {}),
   }
   // What is refused on reading is refused here, while the run is still there.
@@ -99,7 +114,10 @@ export function writeRecording(recording: AttentionRecording): Uint8Array<ArrayB
   for (const layer of captured.layers) {
     const shape = [layer.numHeads, layer.height * layer.width, captured.tokens.length]
     if (shape.reduce((a, b) => a * b, 1) !== layer.sums.length) {
-      throw new AttuneError('internal', `${layer.path} has ${layer.sums.length} sums for [${shape.join(', ')}].`)
+      throw new AttuneError(
+        'internal',
+        `${layer.path} has ${layer.sums.length} sums for [${shape.join(', ')}].`,
+      )
     }
     checkNumbers(layer.sums, 'The recording', layer.path)
     tensors.set(`layer.${layer.path}`, { dtype: 'F32', shape, data: layer.sums })
@@ -121,7 +139,10 @@ const versionSchema = z.looseObject({ version: z.int().min(1) })
 export async function readRecording(source: ByteSource): Promise<AttentionRecording> {
   const { name } = source
   if (source.byteLength > recordingByteLimit) {
-    throw damaged(name, `it has ${source.byteLength} bytes, more than the ${recordingByteLimit} that are read`)
+    throw damaged(
+      name,
+      `it has ${source.byteLength} bytes, more than the ${recordingByteLimit} that are read`,
+    )
   }
   const header = await readSafetensorsHeader(source)
   const text = header.metadata.get(recordingKey)
@@ -138,7 +159,8 @@ export async function readRecording(source: ByteSource): Promise<AttentionRecord
     expected.set(`layer.${layer.path}`, [layer.numHeads, layer.height * layer.width, manifest.tokens.length])
   }
   const { perStep } = manifest
-  if (perStep) expected.set('steps', [perStep.steps.length, perStep.words.length, perStep.height, perStep.width])
+  if (perStep)
+    expected.set('steps', [perStep.steps.length, perStep.words.length, perStep.height, perStep.width])
   // All headers before any data: a file that cannot be used is refused before it is read.
   for (const [key, shape] of expected) checkEntry(name, key, shape, header.tensors.get(key))
   for (const key of header.tensors.keys()) {
@@ -155,7 +177,20 @@ export async function readRecording(source: ByteSource): Promise<AttentionRecord
   for (const { path, numHeads, height, width } of manifest.layers) {
     layers.push({ path, numHeads, height, width, sums: await numbers(`layer.${path}`) })
   }
-  const { version: _version, prompt, width, height, steps, half, heads, tokens, words, layers: _layers, perStep: _, ...run } = manifest
+  const {
+    version: _version,
+    prompt,
+    width,
+    height,
+    steps,
+    half,
+    heads,
+    tokens,
+    words,
+    layers: _layers,
+    perStep: _,
+    ...run
+  } = manifest
   const otherMetadata = Object.fromEntries([...header.metadata].filter(([key]) => key !== recordingKey))
   return {
     captured: { prompt, width, height, steps, half, tokens, words, layers } as CapturedAttention,
@@ -168,7 +203,10 @@ export async function readRecording(source: ByteSource): Promise<AttentionRecord
 
 function parseManifest(text: string, name: string): RecordingManifest {
   if (text.length > manifestLengthLimit) {
-    throw damaged(name, `its manifest has ${text.length} characters, more than the ${manifestLengthLimit} that are read`)
+    throw damaged(
+      name,
+      `its manifest has ${text.length} characters, more than the ${manifestLengthLimit} that are read`,
+    )
   }
   let json: unknown
   try {
@@ -188,11 +226,19 @@ function parseManifest(text: string, name: string): RecordingManifest {
   return checkRecordingManifest(json, name)
 }
 
-function checkEntry(name: string, key: string, shape: readonly number[], entry: SafetensorsEntry | undefined): void {
+function checkEntry(
+  name: string,
+  key: string,
+  shape: readonly number[],
+  entry: SafetensorsEntry | undefined,
+): void {
   if (!entry) throw damaged(name, `the tensor "${key}" is missing`)
   if (entry.dtype !== 'F32') throw damaged(name, `"${key}" is ${entry.dtype}, not F32`)
   if (entry.shape.length !== shape.length || entry.shape.some((size, axis) => size !== shape[axis])) {
-    throw damaged(name, `"${key}" is [${entry.shape.join(', ')}], but its manifest says [${shape.join(', ')}]`)
+    throw damaged(
+      name,
+      `"${key}" is [${entry.shape.join(', ')}], but its manifest says [${shape.join(', ')}]`,
+    )
   }
 }
 

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod'
 import { AttuneError } from './errors.ts'
+import { promptDialects, weightCurvesSchema, weightLaws } from './prompt.ts'
 import { noiseGenerators, precisions, type ResolvedRequest, samplers, seedSchema } from './request.ts'
 
 /** The PNG text keyword of the record, and the value of its `format` field. */
@@ -27,6 +28,11 @@ const recordedRequestSchema = z.looseObject({
   sampler: z.enum(samplers),
   precision: z.enum(precisions),
   clipSkip: z.int(),
+  /** Absent before there were dialects: plain text. */
+  dialect: z.enum(promptDialects).optional(),
+  emphasis: z.enum(weightLaws).optional(),
+  oldTimeline: z.boolean().optional(),
+  weightCurves: weightCurvesSchema.readonly().optional(),
   strength: z.number().optional(),
   vaeTile: z.int().optional(),
 })

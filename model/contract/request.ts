@@ -100,8 +100,8 @@ export const generateRequestSchema = z.strictObject({
   strength: numberBetween(0, 1).optional(),
   /** A1111's counting: 1 is the last layer of the text encoder, 2 the last but one. */
   clipSkip: integerBetween(1, requestLimits.clipSkip).optional(),
-  /** How emphasis is written in both prompts; plain text unless given. */
-  dialect: z.enum(promptDialects).optional(),
+  /** How emphasis is written in both prompts. */
+  dialect: z.enum(promptDialects).default('a1111'),
   /** What a weight does; the law of the dialect's own program unless given. */
   emphasis: z.enum(weightLaws).optional(),
   /** Numbers in `[from:to:when]` as A1111 read them before 1.6. */
@@ -238,7 +238,7 @@ export function resolveRequest(
     sampler: request.sampler ?? defaults.sampler,
     precision: request.precision ?? defaults.precision,
     clipSkip: request.clipSkip ?? defaults.clipSkip,
-    ...(request.dialect && { dialect: request.dialect }),
+    dialect: request.dialect,
     ...(request.emphasis && { emphasis: request.emphasis }),
     ...(request.oldTimeline && { oldTimeline: true }),
     ...(request.weightCurves?.length && { weightCurves: request.weightCurves }),

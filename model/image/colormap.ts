@@ -32,7 +32,6 @@ const polynomials: Readonly<Record<'viridis' | 'magma', readonly (readonly [numb
 /** Red, green and blue of one value, each 0…255; values outside 0…1 count as its ends. */
 export function colourOf(map: Colormap, value: number): [number, number, number] {
   const x = Math.min(1, Math.max(0, value))
-  const byte = (part: number) => Math.round(Math.min(1, Math.max(0, part)) * 255)
   if (map === 'grey') return [byte(x), byte(x), byte(x)]
   if (map === 'jet') {
     const ramp = (centre: number) => byte(1.5 - Math.abs(4 * x - centre))
@@ -41,9 +40,14 @@ export function colourOf(map: Colormap, value: number): [number, number, number]
   const terms = polynomials[map]
   const sum = [0, 0, 0]
   for (let power = terms.length - 1; power >= 0; power--) {
-    for (let part = 0; part < 3; part++) sum[part] = (sum[part] as number) * x + (terms[power]?.[part] as number)
+    for (let part = 0; part < 3; part++)
+      sum[part] = (sum[part] as number) * x + (terms[power]?.[part] as number)
   }
   return [byte(sum[0] as number), byte(sum[1] as number), byte(sum[2] as number)]
+}
+
+function byte(part: number): number {
+  return Math.round(Math.min(1, Math.max(0, part)) * 255)
 }
 
 /** 256 colours, [256, 3], for painting many pixels. */

@@ -47,7 +47,13 @@ export function resizeHeat(map: HeatMap, width: number, height: number): HeatMap
 }
 
 /** One axis of `from` samples to `to`; `lines` of them, side by side (`rows`) or interleaved. */
-function resizeAxis(data: Float32Array, lines: number, from: number, to: number, rows: boolean): Float32Array {
+function resizeAxis(
+  data: Float32Array,
+  lines: number,
+  from: number,
+  to: number,
+  rows: boolean,
+): Float32Array {
   const result = new Float32Array(lines * to)
   const taps = to >= from ? cubicTaps(from, to) : areaTaps(from, to)
   for (let at = 0; at < to; at++) {
@@ -113,7 +119,13 @@ export function greyHeat(map: HeatMap, range: HeatRange): Uint16Array {
  * so that bright pictures do not drown the colours.
  * @param strength opacity of the hottest place, 0…1
  */
-export function overlayHeat(picture: Pixels, map: HeatMap, range: HeatRange, colormap: Colormap, strength = 0.75): Pixels {
+export function overlayHeat(
+  picture: Pixels,
+  map: HeatMap,
+  range: HeatRange,
+  colormap: Colormap,
+  strength = 0.75,
+): Pixels {
   const table = colourTable(colormap)
   const { channels } = picture
   const data = new Uint8Array(picture.width * picture.height * 3)

@@ -102,6 +102,13 @@ const samplerNames: Readonly<Record<Sampler, readonly [string, string?]>> = {
 /** A1111 names CUDA's numbers, computed anywhere, "NV". */
 const generatorNames: Readonly<Record<NoiseGenerator, string>> = { cpu: 'CPU', philox: 'NV' }
 
+/** A1111's names of its own laws, where they are not the default ("Original"); others have no field. */
+function emphasisName({ dialect, emphasis }: PictureRecord['request']): string | undefined {
+  if (dialect === 'plain') return 'None'
+  if (emphasis === 'ignore') return 'Ignore'
+  return emphasis === 'a1111-no-norm' ? 'No norm' : undefined
+}
+
 /** The infotext of a record, keys in A1111's order. */
 export function infotextOf(record: PictureRecord): string {
   const { request, model } = record
@@ -121,6 +128,8 @@ export function infotextOf(record: PictureRecord): string {
   set('Denoising strength', request.strength)
   set('Clip skip', request.clipSkip > 1 ? request.clipSkip : undefined)
   set('RNG', generatorNames[request.rng])
+  set('Emphasis', emphasisName(request))
+  set('Old prompt editing timelines', request.oldTimeline ? 'True' : undefined)
   set('Version', `${record.app.name} ${record.app.version}`)
   return writeInfotext({ prompt: request.prompt, negativePrompt: request.negativePrompt, parameters })
 }

@@ -6,20 +6,17 @@
  */
 import { AttuneError, invariant } from '../contract/errors.ts'
 import { checkSize, type ResolvedRequest } from '../contract/request.ts'
+import { type CaptureOptions, CapturePlan, type LiveMaps } from '../attention/capture.ts'
+import type { CapturedAttention } from '../attention/captured.ts'
 import type { Backend, Program } from '../graph/program.ts'
 import type { Pixels } from '../image/resample.ts'
 import { gaussianSource } from '../random/source.ts'
-import {
-  correctedForStableDiffusion,
-  createScheduler,
-  guidanceRescale,
-  type Scheduler,
-} from '../schedulers/index.ts'
+import { correctedForStableDiffusion, createScheduler, type Scheduler } from '../schedulers/index.ts'
 import { toChannelsFirst, toChannelsLast } from '../tensor/layout.ts'
-import { chunkLength, packChunks, padChunks, type TokenChunk } from '../text/chunks.ts'
 import { timestepSinusoid } from '../unet/timestep.ts'
 import { latentsToVae } from '../vae/autoencoder-kl.ts'
 import { type AutoencodeStep, decodeLatents } from './autoencode.ts'
+import { Conditioning } from './conditioning.ts'
 import type { DiffusionModel } from './diffusion-model.ts'
 import { findNonFiniteLayer, firstNonFinite, nonFiniteError } from './finite.ts'
 import { previewOf } from './preview.ts'
@@ -28,6 +25,8 @@ import { blendKept, type LatentSize, prepareStart, type StartInputs } from './st
 export interface GenerateInputs extends StartInputs {
   /** The draws of samplers that add noise: [C, h, w] each, in order; the seed's stream goes on when absent. */
   readonly stepNoise?: readonly Float32Array[]
+  /** Watch what words do: the picture keeps every bit. */
+  readonly capture?: CaptureOptions
 }
 
 /** What is known after a step. */
@@ -39,6 +38,8 @@ export interface DenoiseProgress {
   readonly milliseconds: number
   /** The clean picture as far as it can be told, at latent size; for models with preview factors. */
   readonly preview?: Pixels
+  /** With `capture.live`: the maps of the captured words, summed over the steps so far, by grid. */
+  readonly maps?: readonly LiveMaps[]
   /** This is no step: a tile of a picture that is encoded or decoded in tiles is done. */
   readonly tile?: AutoencodeStep
 }
@@ -47,6 +48,8 @@ export interface GeneratedPicture {
   readonly picture: Pixels
   /** Final latents [1, C, h, w]. */
   readonly latents: { readonly shape: readonly number[]; readonly data: Float32Array }
+  /** With `capture`. */
+  readonly attention?: CapturedAttention
   /** Milliseconds by stage. */
   readonly timings: Readonly<Record<'text' | 'compile' | 'denoise' | 'decode', number>>
   /** Bytes of activations of the largest program. */
@@ -91,12 +94,15 @@ export async function* generate(
     return program
   }
   try {
-    const guided = request.guidanceScale !== 1
-    const batch = guided ? 2 : 1
-    const prompts = tokenizePrompts(model, request, guided)
-    const textTokens = prompts.chunksEach * chunkLength
+    const calls = scheduler.timesteps.length - scheduler.startIndex
+    const words = new Conditioning(model, request, calls)
+    const { batch, textTokens } = words
+    const watched = inputs.capture && words.captureText(inputs.capture.half ?? 'cond')
+    const capture = watched && new CapturePlan(watched, inputs.capture)
+    const { attentionControls } = words.attentionControls()
+    const controls = capture ? capture.controls(watched.sample, attentionControls) : attentionControls
     // The text encoder runs beside the compilation where it is another runtime: both wait for other things.
-    const encoding = timed(timings, 'text', () => encodePrompts(model, request, prompts.chunks))
+    const encoding = timed(timings, 'text', () => words.encode())
     // Looked at below; a failure before that must not count as unhandled.
     encoding.catch(() => undefined)
     if (backend.name !== 'webgpu') await encoding
@@ -106,21 +112,22 @@ export async function* generate(
     const { timeProjections } = await timeProgram.run({
       timeSinusoid: timestepSinusoid(scheduler.timesteps, finestChannels, flipSinToCos, freqShift),
     })
-    const textProgram = await compile(model.unet.recordTextKeyValues(batch, textTokens))
+    words.useProgram(await compile(words.recordKeyValues()))
     const unet = await compile(
       model.unet.recordDenoise({
         batch,
         height: size.height,
         width: size.width,
         textTokens,
+        ...(controls && { attentionControls: controls }),
         // As diffusers: a latent of odd size is drawn, not refused.
         unevenSizes: true,
       }),
     )
-    const { textKeyValues } = await textProgram.run({ encoderHiddenStates: await encoding })
-    invariant(timeProjections && textKeyValues, 'projections of time and text')
+    invariant(timeProjections, 'projections of time')
+    await encoding
 
-    const steps = scheduler.timesteps.length - scheduler.startIndex
+    const steps = calls
     const autoencode = { backend, compile, stop, tilePixels: request.vaeTile }
     const fullStrength = (request.strength ?? 1) >= 1
     const start = yield* tilesAsProgress(
@@ -136,13 +143,19 @@ export async function* generate(
       const values = {
         sample: networkInput(scaled, start.extraChannels, batch, size),
         timeProjections: timeProjections.slice(index * timeWidth, (index + 1) * timeWidth),
-        // Given once: a program keeps its inputs.
-        ...(index === scheduler.startIndex && { textKeyValues }),
+        // Given when they change: a program keeps its inputs.
+        ...(await words.changesAt(index - scheduler.startIndex)),
+        ...(index === scheduler.startIndex && capture?.inputs),
       }
-      const { modelOutput } = await unet.run(values)
+      const outputs = await unet.run(values)
+      const { modelOutput } = outputs
       invariant(modelOutput, 'the UNet gives modelOutput')
       if (firstNonFinite(modelOutput) >= 0) {
-        const layer = await findNonFiniteLayer(unet.graph, backend, { ...values, textKeyValues })
+        const layer = await findNonFiniteLayer(unet.graph, backend, {
+          ...words.current,
+          ...capture?.inputs,
+          ...values,
+        })
         throw nonFiniteError(
           `The network's answer at step ${index - scheduler.startIndex + 1}`,
           layer,
@@ -150,7 +163,7 @@ export async function* generate(
         )
       }
       const output = toChannelsFirst(modelOutput, size.channels, positions)
-      const prediction = guided ? guide(output, request) : output
+      const prediction = words.guide(output)
       const { prevSample, predOriginalSample } = scheduler.step(prediction, index, latents, noise.step)
       latents = start.blend ? blendKept(prevSample, start.blend, scheduler, index + 1) : prevSample
       const milliseconds = performance.now() - started
@@ -163,11 +176,13 @@ export async function* generate(
         ...(model.preview && {
           preview: previewOf(predOriginalSample, size.width, size.height, model.preview),
         }),
+        ...(inputs.capture?.live && capture && { maps: capture.liveMaps(outputs) }),
       }
     }
     if (firstNonFinite(latents) >= 0) throw nonFiniteError('The final latents', undefined, request.precision)
 
     stop()
+    const attention = capture?.read(await unet.readStates(), request, calls)
     const began = performance.now() - timings.compile
     const vaeLatents = toChannelsLast(latentsToVae(latents, model.vae.config), size.channels, positions)
     const { image, program: decoder } = yield* tilesAsProgress(
@@ -184,6 +199,7 @@ export async function* generate(
     return {
       picture,
       latents: { shape: [1, size.channels, size.height, size.width], data: latents },
+      ...(attention && { attention }),
       timings,
       activationBytes,
     }
@@ -204,38 +220,6 @@ async function* tilesAsProgress<T>(
   }
 }
 
-/** The chunks of all texts, the unconditional half first, filled up to the same number each. */
-function tokenizePrompts(
-  model: DiffusionModel,
-  request: ResolvedRequest,
-  guided: boolean,
-): { chunks: TokenChunk[]; chunksEach: number } {
-  const { tokenizer } = model
-  if ((request.dialect ?? 'plain') !== 'plain' || request.emphasis || request.weightCurves) {
-    throw new AttuneError(
-      'unsupported',
-      'Prompt dialects and weights are read (model/prompt, model/text), but not yet drawn.',
-      'Leave dialect, emphasis and weightCurves out of the request.',
-    )
-  }
-  const texts = guided ? [request.negativePrompt, request.prompt] : [request.prompt]
-  const chunks = texts.map(text => packChunks(tokenizer.encodeText(text), tokenizer))
-  const chunksEach = Math.max(...chunks.map(list => list.length))
-  return { chunks: chunks.flatMap(list => padChunks(list, chunksEach, tokenizer)), chunksEach }
-}
-
-/** The embeddings of the chunks, [B, S, E]. */
-async function encodePrompts(
-  model: DiffusionModel,
-  request: ResolvedRequest,
-  chunks: readonly TokenChunk[],
-): Promise<Float32Array> {
-  const encoder = await model.textEncoder()
-  // People count from 1 (the last layer), diffusers from 0 (layers left out).
-  const { data } = await encoder.encode(chunks, { clipSkip: request.clipSkip - 1 })
-  return data
-}
-
 function timeFacts(model: DiffusionModel): {
   finestChannels: number
   flipSinToCos: boolean
@@ -245,7 +229,7 @@ function timeFacts(model: DiffusionModel): {
   return { finestChannels: levels[0]?.channels ?? 0, flipSinToCos, freqShift }
 }
 
-/** [C, h, w] and what an inpainting model sees beside it → [B, h, w, C (+ 1 + C)], the same for both halves. */
+/** [C, h, w] and what an inpainting model sees beside it → [B, h, w, C (+ 1 + C)], the same for all rows. */
 function networkInput(
   sample: Float32Array,
   extra: Float32Array | undefined,
@@ -261,19 +245,6 @@ function networkInput(
   const both = new Float32Array(batch * one.length)
   for (let b = 0; b < batch; b++) both.set(one, b * one.length)
   return both
-}
-
-/** Classifier-free guidance (Ho & Salimans 2022): uncond + g · (cond − uncond), then the rescale of Lin et al. */
-function guide(output: Float32Array, request: ResolvedRequest): Float32Array {
-  const half = output.length / 2
-  const uncond = output.subarray(0, half)
-  const cond = output.subarray(half)
-  const guided = new Float32Array(half)
-  for (let i = 0; i < half; i++) {
-    const base = uncond[i] as number
-    guided[i] = base + request.guidanceScale * ((cond[i] as number) - base)
-  }
-  return request.guidanceRescale > 0 ? guidanceRescale(cond, guided, request.guidanceRescale) : guided
 }
 
 interface Noise {

@@ -29,7 +29,7 @@ export const floors: readonly (readonly string[])[] = [
 
 /** What the shells take from model/ and from each other; `model/*` is every room. */
 const shells: Readonly<Record<string, readonly string[]>> = {
-  host: ['host', 'model/contract', 'model/tensor', 'model/weights', 'model/image'],
+  host: ['host', 'model/contract', 'model/tensor', 'model/weights', 'model/image', 'model/attention'],
   cli: ['cli', 'host', 'model/*'],
   electron: ['electron', 'host', 'model/contract'],
   renderer: ['renderer', 'model/contract'],

@@ -89,6 +89,7 @@ async function draw(theCase: StorybookCase, backend: Backend): Promise<Generated
         seed: String(seed),
         rng: 'cpu',
         precision: 'f32',
+        dialect: 'plain',
       },
       model.defaults,
       model.sizeFactor,

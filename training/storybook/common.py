@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from .fused import bf16_pays
+
 
 def work_folder(given: Path | None) -> Path:
     """Where sprites, scenes and checkpoints live: --work, else ATTUNE_TRAINING_DIR, else training/.work."""
@@ -24,8 +26,10 @@ def pick_device() -> torch.device:
 
 
 def autocast(device: torch.device) -> contextlib.AbstractContextManager:
-    """bf16 on CUDA; f32 on processors (bf16 products only pay with avx512_bf16 or amx)."""
-    return torch.autocast("cuda", torch.bfloat16) if device.type == "cuda" else contextlib.nullcontext()
+    """bf16 on CUDA and on processors that multiply it themselves (avx512_bf16, amx); f32 elsewhere. Weights stay f32."""
+    if device.type == "cuda" or (device.type == "cpu" and bf16_pays()):
+        return torch.autocast(device.type, torch.bfloat16)
+    return contextlib.nullcontext()
 
 
 def rate(progress: float, warm: float = 0.01, decay: float = 0.6) -> float:

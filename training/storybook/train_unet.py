@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .attention import localisation_loss
 from .common import EMA, Clock, Stop, autocast, load, pick_device, rate, save, work_folder
+from .fused import quicken
 from .latents import load_vae
 from .muon import Muon, split
 from .networks import make_scheduler
@@ -102,6 +103,7 @@ class Noise:
 def held_out(painter, work: Path, noise: Noise, device: torch.device, count: int = 64) -> tuple[float, float]:
     """Weighted v-loss on held-out scenes with fixed noise, and the mean share of attention inside the regions."""
     shard = Shard(chunk_path(work, HELD_OUT, 256, 256))
+    count = min(count, len(shard.ids))
     z, ids, token_regions, regions = shard.take(np.arange(count), device)
     generator = torch.Generator().manual_seed(1)
     e = torch.randn(z.shape, generator=generator).to(device)
@@ -136,6 +138,7 @@ def main() -> None:
     torch.manual_seed(int(time.time()))
     tokenizer = Tokenizer(work / "tokenizer")
     painter = make_painter(tokenizer).to(device)
+    quicken(painter.unet)
     matrices, rest = split(painter, PLAIN)
     optimizers = [Muon(matrices, lr=args.lr, steps=args.steps), torch.optim.AdamW(rest, lr=args.adam_lr, betas=(0.9, 0.98), weight_decay=0.0)]
     peaks, ema, iteration, clock = (args.lr, args.adam_lr), EMA(painter, args.ema), 0, Clock(args.minutes)

@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from .common import EMA, Clock, Stop, autocast, load, pick_device, rate, save, work_folder
+from .fused import quicken
 from .muon import Muon, split
 from .networks import make_vae
 from .scenes.chunks import HELD_OUT, chunk_path
@@ -96,7 +97,7 @@ def main() -> None:
     args = parser.parse_args()
     work, device, stop = work_folder(args.work), pick_device(), Stop()
     torch.manual_seed(int(time.time()))
-    vae = make_vae().to(device)
+    vae = quicken(make_vae().to(device))
     if args.decoder_only:
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)

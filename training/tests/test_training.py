@@ -105,19 +105,30 @@ def test_export_loads_in_diffusers_and_a_packed_checkpoint_comes_back(work, tmp_
     save(work / "vae.pt", {"model": vae.state_dict(), "ema": vae.state_dict(), "optimizers": None, "iteration": 5, "spent": 30.0, "decoder_only": False})
     torch.save({"mean": torch.full((16,), 0.1), "std": torch.full((16,), 2.0)}, work / "latent_stats.pt")
     export.write(tmp_path / "model", work, "test")
-    assert sum(p.stat().st_size for p in (tmp_path / "model").rglob("*")) <= 40 * 2**20
+    assert sum(p.stat().st_size for p in (tmp_path / "model").rglob("*") if p.is_file()) <= 40_000_000
     pipe = StableDiffusionPipeline.from_pretrained(tmp_path / "model", safety_checker=None)
     picture = pipe("a red car", num_inference_steps=1, guidance_scale=4.0, height=64, width=96, output_type="np").images[0]
     assert picture.shape == (64, 96, 3) and np.isfinite(picture).all()
     ids = torch.from_numpy(Tokenizer(work / "tokenizer").encode([("a", -1), ("cat", -1)])[0]).long()[None]
     with torch.no_grad():
         assert torch.allclose(pipe.text_encoder(ids)[0], painter.text(ids)[0], atol=0.02)
-    checkpoint.pack(work, tmp_path / "packed.safetensors")
-    fresh = tmp_path / "fresh"
-    fresh.mkdir()
-    checkpoint.unpack(fresh, tmp_path / "packed.safetensors", tmp_path / "model")
-    back = load(fresh / "unet.pt", torch.device("cpu"))
-    assert back["iteration"] == 7 and back["model"].keys() == state.keys()
-    for key, value in state.items():
-        assert torch.allclose(back["model"][key].float(), value.float(), atol=2e-3), key
-        assert torch.allclose(back["ema"][key].float(), value.float(), atol=2e-3), key
+    for with_painter in (False, True):
+        checkpoint.pack(work, tmp_path / "packed.safetensors", with_painter)
+        assert (tmp_path / "packed.safetensors").stat().st_size < (37e6 if with_painter else 6e6) + 4e6
+        fresh = tmp_path / f"fresh-{with_painter}"
+        checkpoint.unpack(fresh, tmp_path / "packed.safetensors", tmp_path / "model")
+        back = load(fresh / "unet.pt", torch.device("cpu"))
+        assert back["iteration"] == 7 and back["model"].keys() == state.keys()
+        for key, value in state.items():
+            assert torch.allclose(back["model"][key].float(), value.float(), atol=2e-3), key
+        vae_back = load(fresh / "vae.pt", torch.device("cpu"))
+        assert vae_back["iteration"] == 5 and vae_back["model"].keys() == vae.state_dict().keys()
+        assert torch.load(fresh / "latent_stats.pt", weights_only=True)["std"].eq(2).all()
+
+
+def test_a_vae_alone_can_be_packed(tmp_path):
+    vae = make_vae().state_dict()
+    save(tmp_path / "vae.pt", {"model": vae, "ema": vae, "optimizers": None, "iteration": 5, "spent": 30.0, "decoder_only": False})
+    checkpoint.pack(tmp_path, tmp_path / "packed.safetensors")
+    checkpoint.unpack(tmp_path / "fresh", tmp_path / "packed.safetensors", tmp_path / "no model")
+    assert (tmp_path / "fresh" / "vae.pt").exists() and not (tmp_path / "fresh" / "unet.pt").exists()

@@ -152,9 +152,12 @@ class Sources:
         return np.asarray(canvas, np.float32) / 255
 
 
-def build(folder: Path, cache: Path) -> None:
-    """Writes sprites.npy [N, SIZE, SIZE, 4] u8 and sprites.json: "name|style|colour" -> row, and boxes."""
-    sources = Sources(folder)
+def build(folder: Path, cache: Path, sources: Sources | None = None) -> None:
+    """Writes sprites.npy [N, SIZE, SIZE, 4] u8 and sprites.json: "name|style|colour" -> row, and boxes.
+
+    `sources`: anything with `read(thing, style)`; the two npm packages in `folder` otherwise.
+    """
+    sources = sources or Sources(folder)
     rows, index, boxes = [], {}, {}
     for thing in THINGS:
         for style in STYLES:
