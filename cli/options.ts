@@ -2,6 +2,17 @@
  * The words of `attune generate`: their definition, what is refused by name because a later version brings it, and
  * the way from text to a validated job. Looks at no file; `commands/generate.ts` does.
  */
+import {
+  type MapFormat,
+  mapFormats,
+  type Normalisation,
+  normalisations,
+  parseColormap,
+  parseFormats,
+  parseList,
+  parseNormalisation,
+} from '../host/maps/options.ts'
+import { type Colormap, colormaps } from '../model/image/colormap.ts'
 import { randomBytes } from 'node:crypto'
 import { Command, Option } from 'commander'
 import { AttuneError } from '../model/contract/errors.ts'
@@ -30,6 +41,17 @@ export interface GenerateArguments {
   readonly mask?: string
   readonly json: boolean
   readonly overwrite: boolean
+  readonly maps?: MapsArguments
+}
+
+/** Word maps beside the picture. */
+export interface MapsArguments {
+  readonly folder: string
+  readonly formats: readonly MapFormat[]
+  /** All words of the prompt when absent. */
+  readonly words?: readonly string[]
+  readonly colormap?: Colormap
+  readonly normalise?: Normalisation
 }
 
 /** The words of the contract that a later version brings: [flags, what it will be]. */
@@ -38,10 +60,9 @@ const laterOptions: readonly (readonly [flags: string, what: string])[] = [
   ['--control [model=image]', 'ControlNet'],
   ['--image-prompt [adapter=image]', 'image prompts'],
   ['--image-encoder [dir]', 'image prompts'],
-  ['--maps [dir]', 'word maps'],
-  ['--maps-format [format]', 'word maps'],
-  ['--words [words]', 'word maps'],
 ]
+
+const defaultMapFormats = 'png,overlay,json'
 
 /** Numbers of the request and the option that sets each: for parsing and for messages. */
 const numberOptions = {
@@ -87,6 +108,11 @@ interface RawOptions {
   readonly init?: string
   readonly strength?: string
   readonly mask?: string
+  readonly maps?: string
+  readonly mapsFormat?: string
+  readonly words?: string
+  readonly colormap?: string
+  readonly normalise?: string
   readonly json?: boolean
   readonly overwrite?: boolean
 }
@@ -133,6 +159,11 @@ export function generateCommand(): Command {
     .option('--step-noise <file.npy>', 'the draws of ancestral samplers, [draws, 1, C, h, w]')
     .option('--save-latents <file.npy>', 'write the final latents, [1, C, h, w]')
     .option('--out <file.png>', 'where to write (default: out/<date>-<seed>-<words>.png)')
+    .option('--maps <dir>', 'write what every word did: maps, overlays, a report')
+    .option('--maps-format <list>', `${mapFormats.join(', ')} (default: ${defaultMapFormats})`)
+    .option('--words <list>', 'with --maps: only these words, with commas')
+    .option('--colormap <name>', `with --maps: ${colormaps.join(', ')}`)
+    .option('--normalise <how>', `with --maps: ${normalisations.join(', ')}`)
     .option('--overwrite', 'replace files that are there')
     .addOption(new Option('--backend <name>', 'what computes').choices(backends).default('auto'))
     .option('--vae-tile <pixels>', 'decode in tiles of this size (default: only where the picture needs it)')
@@ -205,6 +236,7 @@ export function readGenerateArguments(
       'Add --init IMAGE or drop it.',
     )
   }
+  const maps = mapsOf(raw)
   const request = parseRequest(
     withoutUndefined({
       prompt,
@@ -232,7 +264,30 @@ export function readGenerateArguments(
     backend: raw.backend,
     json: raw.json === true,
     overwrite: raw.overwrite === true,
+    ...(maps && { maps }),
     ...pick(raw, ['model', 'tokenizer', 'out', 'latents', 'stepNoise', 'saveLatents', 'init', 'mask']),
+  }
+}
+
+/** @throws AttuneError `bad-argument` for formats that are not there, or options of maps without --maps */
+function mapsOf(raw: RawOptions): MapsArguments | undefined {
+  if (raw.maps === undefined) {
+    for (const name of ['mapsFormat', 'words', 'colormap', 'normalise'] as const) {
+      if (raw[name] === undefined) continue
+      throw new AttuneError(
+        'bad-argument',
+        `--${kebab(name)} does nothing without --maps.`,
+        'Add --maps FOLDER or drop it.',
+      )
+    }
+    return undefined
+  }
+  return {
+    folder: raw.maps,
+    formats: parseFormats(raw.mapsFormat ?? defaultMapFormats, '--maps-format'),
+    ...(raw.words !== undefined && { words: parseList(raw.words, '--words') }),
+    ...(raw.colormap !== undefined && { colormap: parseColormap(raw.colormap) }),
+    ...(raw.normalise !== undefined && { normalise: parseNormalisation(raw.normalise) }),
   }
 }
 

@@ -43,7 +43,8 @@ export async function generate(
     .finally(() => progress.clear())
   if (io.signal.aborted) throw cancelled()
   const files = await writeResult(result, job, args, target, io, version)
-  report(result, files, args, io)
+  const maps = await writeMaps(result, args, io)
+  report(result, maps ? { ...files, ...maps } : files, args, io)
 }
 
 /** What is odd about the prompts, one line each. They are drawn all the same. */
@@ -185,7 +186,32 @@ async function prepareJob(args: GenerateArguments, io: CommandIO): Promise<Gener
     await inspectPicture(path(args.mask))
     job.mask = path(args.mask)
   }
+  if (args.maps) job.capture = args.maps.words ? { words: args.maps.words } : {}
   return job
+}
+
+/** Writes the maps of the captured words beside the picture. */
+async function writeMaps(
+  result: GenerateResult,
+  { maps, overwrite }: GenerateArguments,
+  io: CommandIO,
+): Promise<Pick<WrittenFiles, 'maps' | 'mapsFolder'> | undefined> {
+  if (!maps || !result.attention) return undefined
+  // The encoders are loaded by those who ask for maps only.
+  const { exportMaps } = await import('../../host/maps/export.ts')
+  const { folder, ...options } = maps
+  const mapsFolder = resolve(io.cwd, folder)
+  const { used, model } = result
+  const { files } = await exportMaps(result.attention, {
+    ...options,
+    folder: mapsFolder,
+    image: result.picture,
+    run: { model, sampler: used.sampler, seed: used.seed },
+    recordedHeads: 'all',
+    overwrite,
+    signal: io.signal,
+  })
+  return { maps: files, mapsFolder }
 }
 
 async function readArray(path: string, option: string, axes: number): Promise<NpyArray> {
@@ -223,6 +249,8 @@ async function readArray(path: string, option: string, axes: number): Promise<Np
 interface WrittenFiles {
   readonly file: string
   readonly latents?: string
+  readonly maps?: readonly string[]
+  readonly mapsFolder?: string
 }
 
 async function writeResult(
@@ -293,6 +321,10 @@ function report(result: GenerateResult, files: WrittenFiles, args: GenerateArgum
     `Wrote ${printableText(shortest(files.file, io.cwd))} (${printableText(facts.join(', '))})\n`,
   )
   if (files.latents) io.stdout.write(`Wrote ${printableText(shortest(files.latents, io.cwd))}\n`)
+  if (files.maps && files.mapsFolder) {
+    const folder = printableText(shortest(files.mapsFolder, io.cwd))
+    io.stdout.write(`Wrote ${files.maps.length} files of word maps in ${folder}\n`)
+  }
 }
 
 /** Relative inside the current folder, absolute elsewhere. */

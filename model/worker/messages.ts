@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 import { AttuneError, errorCodes, type ErrorRecord } from '../contract/errors.ts'
+import { promptDialects, weightCurvesSchema, weightLaws } from '../contract/prompt.ts'
 import { type GenerateRequestInput, precisions, samplers } from '../contract/request.ts'
 import type { Pixels } from '../image/resample.ts'
 
@@ -158,6 +159,10 @@ const resultSchema = z.object({
     clipSkip: count,
     strength: z.number().exactOptional(),
     vaeTile: count.exactOptional(),
+    dialect: z.enum(promptDialects).exactOptional(),
+    emphasis: z.enum(weightLaws).exactOptional(),
+    oldTimeline: z.boolean().exactOptional(),
+    weightCurves: weightCurvesSchema.exactOptional(),
   }),
   adapter: z.object({ backend: z.enum(['webgpu', 'wasm', 'cpu', 'interpreter']), name: z.string() }),
   /** Milliseconds by stage: device, text, compile, denoise, decode, total; and the median step. */

@@ -28,6 +28,8 @@ describe('wrong arguments end with exit code 2, say what and why, and start noth
     [['generate', 'x', '--backend', 'cuda'], "argument 'cuda' is invalid", '--help'],
     [['generate', 'x', '--model', ''], '--model is empty.', 'Give a value'],
     [['generate', 'x', '--mask', 'm.png'], '--mask needs', '--init'],
+    [['generate', 'x', '--words', 'car'], '--words does nothing without --maps', '--maps FOLDER'],
+    [['generate', 'x', '--maps', 'm', '--maps-format', 'gif'], 'gif', 'png16'],
     [['generate', 'x', '--strength', '0.5'], '--strength does nothing without --init', '--init'],
     [['generate', 'x', '--init', 'missing.png'], 'There is no file', 'Check the path'],
     [['generate', 'x', '--latents', 'missing.npy'], 'there is no file', 'Check the path'],
@@ -47,7 +49,7 @@ describe('wrong arguments end with exit code 2, say what and why, and start noth
     expect({ code, out, jobs: engine.jobs }).toEqual({ code: 2, out: '', jobs: [] })
   })
 
-  it.each(['--lora', '--control', '--image-prompt', '--image-encoder', '--maps', '--maps-format', '--words'])(
+  it.each(['--lora', '--control', '--image-prompt', '--image-encoder'])(
     'refuses %s by name until it is there, with a value or without',
     async option => {
       for (const argv of [
