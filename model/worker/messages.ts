@@ -162,7 +162,7 @@ const resultSchema = z.object({
     dialect: z.enum(promptDialects).exactOptional(),
     emphasis: z.enum(weightLaws).exactOptional(),
     oldTimeline: z.boolean().exactOptional(),
-    weightCurves: weightCurvesSchema.exactOptional(),
+    weightCurves: weightCurvesSchema.readonly().exactOptional(),
   }),
   adapter: z.object({ backend: z.enum(['webgpu', 'wasm', 'cpu', 'interpreter']), name: z.string() }),
   /** Milliseconds by stage: device, text, compile, denoise, decode, total; and the median step. */
