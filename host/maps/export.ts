@@ -16,6 +16,7 @@ import {
   tokenMatrix,
 } from '../../model/attention/named-maps.ts'
 import { chooseWords } from '../../model/attention/maps.ts'
+import { type AttentionReport, attentionReport } from '../../model/attention/report.ts'
 import { writeRecording } from '../../model/attention/recording.ts'
 import { AttuneError } from '../../model/contract/errors.ts'
 import { type HeatRange, overlayHeat, paintHeat, rangeOf, resizeHeat } from '../../model/image/heat.ts'
@@ -28,7 +29,7 @@ import { encodeAnimation, encodeFigure, encodePng16 } from './encode.ts'
 import { encodePng } from '../images.ts'
 import { mapNames } from './names.ts'
 import { exportFileLimit, type ExportOptions, type Normalisation } from './options.ts'
-import { type WordRow, wordRow, writeCsv } from './report.ts'
+import { writeCsv } from './report.ts'
 import { writeZip } from './zip.ts'
 
 /** What manifest.json says of one map. */
@@ -54,7 +55,7 @@ export interface ExportResult {
   /** Paths in the order written; manifest.json is the last. */
   readonly files: readonly string[]
   /** The report of the words. */
-  readonly report: readonly WordRow[]
+  readonly report: AttentionReport
 }
 
 /**
@@ -76,7 +77,7 @@ export async function exportMaps(captured: CapturedAttention, options: ExportOpt
     maps,
     formats.flatMap(format => fixedNames[format] ?? []).concat('manifest', 'report'),
   )
-  const report = words.map((_, at) => wordRow(captured, maps[at] as NamedMap, options.run?.tokenWeights))
+  const report = attentionReport(captured, { words })
   const entries = maps.map(
     (map, at): MapEntry => ({
       name: names[at] as string,
@@ -165,7 +166,10 @@ export async function exportMaps(captured: CapturedAttention, options: ExportOpt
         planAnimations(captured, words, names, options, normalisation, planned)
         break
       case 'csv':
-        planned.push({ name: 'report.csv', make: () => utf8(writeCsv(report)) })
+        planned.push({
+          name: 'report.csv',
+          make: () => utf8(writeCsv(captured, report, options.run?.tokenWeights)),
+        })
         break
       case 'json':
         planned.push({

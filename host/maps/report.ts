@@ -1,60 +1,6 @@
-/** What a table says about each word: the CSV, and the part of the JSON that is for reading. */
+/** The report of the words as a table: what model/attention/report.ts measures, one line a word. */
 import type { CapturedAttention } from '../../model/attention/captured.ts'
-import type { NamedMap } from '../../model/attention/named-maps.ts'
-
-export interface WordRow {
-  readonly word: string
-  /** Characters of the prompt, [start, end). */
-  readonly start: number
-  readonly end: number
-  readonly tokens: number
-  /** The weight that the prompt gave it, where the recording knows it: mean over its tokens. */
-  readonly weight?: number
-  /** Mean and largest probability of its map. */
-  readonly mean: number
-  readonly peak: number
-  /** The middle of the hottest cell, as shares of the picture from its left and top edge. */
-  readonly peakX: number
-  readonly peakY: number
-  /** Share of the picture where the map is at least half of its peak. */
-  readonly area: number
-  /** Entropy of the map as a distribution over positions, as a share of the uniform one: 1 is everywhere alike. */
-  readonly entropy: number
-}
-
-/** @param weights per captured token */
-export function wordRow(captured: CapturedAttention, map: NamedMap, weights?: readonly number[]): WordRow {
-  const word = captured.words[map.word]
-  let sum = 0
-  let peakAt = 0
-  map.data.forEach((value, at) => {
-    sum += value
-    if (value > (map.data[peakAt] as number)) peakAt = at
-  })
-  const peak = map.data[peakAt] as number
-  let covered = 0
-  let bits = 0
-  for (const value of map.data) {
-    if (peak > 0 && value >= peak / 2) covered++
-    if (value > 0 && sum > 0) bits -= (value / sum) * Math.log(value / sum)
-  }
-  const columns = word?.columns ?? []
-  return {
-    word: map.label,
-    start: word?.span[0] ?? 0,
-    end: word?.span[1] ?? 0,
-    tokens: columns.length,
-    ...(weights
-      ? { weight: columns.reduce((total, column) => total + (weights[column] ?? 1), 0) / columns.length }
-      : {}),
-    mean: sum / map.data.length,
-    peak,
-    peakX: ((peakAt % map.width) + 0.5) / map.width,
-    peakY: (Math.floor(peakAt / map.width) + 0.5) / map.height,
-    area: covered / map.data.length,
-    entropy: map.data.length > 1 ? bits / Math.log(map.data.length) : 0,
-  }
-}
+import type { AttentionReport } from '../../model/attention/report.ts'
 
 const columns = [
   'word',
@@ -66,19 +12,53 @@ const columns = [
   'peak',
   'peakX',
   'peakY',
-  'area',
+  'centreX',
+  'centreY',
+  'coveredArea',
   'entropy',
+  'neglected',
+  'leaksInto',
 ] as const
 
-/** RFC 4180, UTF-8, lines ended by CRLF. */
-export function writeCsv(rows: readonly WordRow[]): string {
-  const lines = [columns.join(','), ...rows.map(row => columns.map(column => cell(row[column])).join(','))]
-  return `${lines.join('\r\n')}\r\n`
+/**
+ * RFC 4180, UTF-8, lines ended by CRLF. Places are pixels of the picture from its left and top edge; shares are 0…1.
+ * @param weights per captured token, where they are known; a word has the mean of its tokens
+ */
+export function writeCsv(
+  captured: CapturedAttention,
+  report: AttentionReport,
+  weights?: readonly number[],
+): string {
+  const lines = report.words.map(word => {
+    const { span, columns: tokens } = captured.words[word.index] ?? { span: [0, 0], columns: [] }
+    const weight = weights
+      ? tokens.reduce((sum, column) => sum + (weights[column] ?? 1), 0) / tokens.length
+      : undefined
+    const row: Record<(typeof columns)[number], string | number | undefined> = {
+      word: word.word,
+      start: span[0],
+      end: span[1],
+      tokens: tokens.length,
+      weight,
+      mean: word.mean,
+      peak: word.peak,
+      peakX: word.peakAt.x,
+      peakY: word.peakAt.y,
+      centreX: word.centre.x,
+      centreY: word.centre.y,
+      coveredArea: word.coveredArea,
+      entropy: word.entropy,
+      neglected: word.neglected ? 'yes' : 'no',
+      leaksInto: word.leaksInto.map(index => captured.words[index]?.text ?? '').join(' '),
+    }
+    return columns.map(column => cell(row[column])).join(',')
+  })
+  return `${[columns.join(','), ...lines].join('\r\n')}\r\n`
 }
 
 function cell(value: string | number | undefined): string {
   if (value === undefined) return ''
-  if (typeof value === 'number') return Number.isInteger(value) ? String(value) : value.toPrecision(6)
+  if (typeof value === 'number') return String(Number.isInteger(value) ? value : Number(value.toPrecision(6)))
   // A spreadsheet would run a prompt's word that begins with one of these as a formula.
   const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text

@@ -127,7 +127,16 @@ export function writeRecording(recording: AttentionRecording): Uint8Array<ArrayB
     checkNumbers(perStep.data, 'The recording', 'steps')
     tensors.set('steps', { dtype: 'F32', shape, data: perStep.data })
   }
-  return writeSafetensors(tensors, { ...recording.otherMetadata, [recordingKey]: JSON.stringify(manifest) })
+  return writeSafetensors(tensors, { ...recording.otherMetadata, [recordingKey]: canonicalJson(manifest) })
+}
+
+/** Keys in one order, so that what was read and written again has the same bytes. */
+function canonicalJson(value: object): string {
+  return JSON.stringify(value, (_, part: unknown) =>
+    part !== null && typeof part === 'object' && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  )
 }
 
 const versionSchema = z.looseObject({ version: z.int().min(1) })

@@ -35,18 +35,19 @@ export function normalise(value: number, { low, high }: HeatRange): number {
 }
 
 /**
- * Resizes a map: cubic (Catmull-Rom, pixel centres at one half) where it grows, mean of the covered area where it
- * shrinks. Results stay within the source's range, so that no negative probability appears.
+ * Resizes a map for showing. Where it grows: Mitchell and Netravali's cubic (B = C = 1/3, pixel centres at one half),
+ * which keeps round things round on grids of 4×4 too and hardly overshoots; what it does is cut off at the source's
+ * range, so that no negative probability appears. Where it shrinks: the mean of the covered area.
  */
 export function resizeHeat(map: HeatMap, width: number, height: number): HeatMap {
   if (map.width === width && map.height === height) return map
-  const across = width === map.width ? map.data : resizeAxis(map.data, map.height, map.width, width, true)
-  const both = height === map.height ? across : resizeAxis(across, width, map.height, height, false)
+  const across = resizeAxis(map.data, map.height, map.width, width, true)
+  const both = resizeAxis(across, width, map.height, height, false)
   const { low, high } = rangeOf(map.data)
   return { width, height, data: both.map(value => Math.min(high, Math.max(low, value))) }
 }
 
-/** One axis of `from` samples to `to`; `lines` of them, side by side (`rows`) or interleaved. */
+/** One axis of `from` samples to `to`; `lines` of them, one after another (`rows`) or interleaved. */
 function resizeAxis(
   data: Float32Array,
   lines: number,
@@ -54,17 +55,18 @@ function resizeAxis(
   to: number,
   rows: boolean,
 ): Float32Array {
+  if (from === to) return data
   const result = new Float32Array(lines * to)
-  const taps = to >= from ? cubicTaps(from, to) : areaTaps(from, to)
-  for (let at = 0; at < to; at++) {
-    for (const [source, weight] of taps[at] as readonly (readonly [number, number])[]) {
-      for (let line = 0; line < lines; line++) {
-        const target = rows ? line * to + at : at * lines + line
-        const origin = rows ? line * from + source : source * lines + line
-        result[target] = (result[target] as number) + weight * (data[origin] as number)
+  const taps = to > from ? cubicTaps(from, to) : areaTaps(from, to)
+  taps.forEach((list, at) => {
+    for (let line = 0; line < lines; line++) {
+      let sum = 0
+      for (const [source, weight] of list) {
+        sum += weight * (data[rows ? line * from + source : source * lines + line] as number)
       }
+      result[rows ? line * to + at : at * lines + line] = sum
     }
-  }
+  })
   return result
 }
 
@@ -72,16 +74,17 @@ function cubicTaps(from: number, to: number): [number, number][][] {
   return Array.from({ length: to }, (_, at) => {
     const centre = ((at + 0.5) * from) / to - 0.5
     const first = Math.floor(centre) - 1
-    return [0, 1, 2, 3].map(k => {
+    return [0, 1, 2, 3].map((k): [number, number] => {
       const source = Math.min(from - 1, Math.max(0, first + k))
-      return [source, catmullRom(Math.abs(centre - first - k))]
+      return [source, mitchell(Math.abs(centre - first - k))]
     })
   })
 }
 
-function catmullRom(distance: number): number {
-  if (distance < 1) return 1.5 * distance ** 3 - 2.5 * distance ** 2 + 1
-  if (distance < 2) return -0.5 * distance ** 3 + 2.5 * distance ** 2 - 4 * distance + 2
+/** Mitchell and Netravali, "Reconstruction Filters in Computer Graphics" (1988), equation 8 with B = C = 1/3. */
+function mitchell(x: number): number {
+  if (x < 1) return (21 * x ** 3 - 36 * x ** 2 + 16) / 18
+  if (x < 2) return (-7 * x ** 3 + 36 * x ** 2 - 60 * x + 32) / 18
   return 0
 }
 

@@ -50,6 +50,10 @@ async function changed(
   return writeSafetensors(data, { [recordingKey]: JSON.stringify(manifest) })
 }
 
+const grow = (manifest: Record<string, unknown>) =>
+  ((manifest['layers'] as { height: number }[])[0]!.height = 31)
+const nothing = () => undefined
+
 describe('an attention recording', () => {
   it('comes back exactly, with equal bytes for equal recordings', async () => {
     const bytes = writeRecording(full)
@@ -115,10 +119,7 @@ describe('an attention recording', () => {
   })
 
   it('compares every tensor with the manifest before reading it', async () => {
-    const grow = (manifest: Record<string, unknown>) =>
-      ((manifest['layers'] as { height: number }[])[0]!.height = 31)
     await expect(read(await changed(grow))).rejects.toThrow('but its manifest says')
-    const nothing = () => undefined
     await expect(read(await changed(nothing, data => void data.delete('steps')))).rejects.toThrow(
       '"steps" is missing',
     )

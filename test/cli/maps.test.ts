@@ -55,11 +55,9 @@ describe('attune maps', () => {
       { cwd },
     )
     expect([code, err]).toEqual([0, ''])
-    const [line] = json() as unknown as [{ files: string[]; report: { word: string; weight: number }[] }]
-    expect(line.report.map(row => [row.word, row.weight])).toEqual([
-      ['car', 1.5],
-      ['grass', 1.5],
-    ])
+    const [line] = json() as unknown as [{ files: string[]; report: { words: { word: string }[] } }]
+    expect(line.report.words.map(row => row.word)).toEqual(['car', 'grass'])
+    expect(await readFile(join(cwd, 'o', 'report.csv'), 'utf8')).toContain('car,6,9,1,1.5,')
     expect(await readdir(join(cwd, 'o'))).toHaveLength(line.files.length)
     expect(await sharp(join(cwd, 'o', 'car.overlay.png')).metadata()).toMatchObject({
       width: 256,

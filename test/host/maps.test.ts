@@ -8,6 +8,7 @@ import { mapNames, safeStem } from '../../host/maps/names.ts'
 import { type MapFormat, mapFormats } from '../../host/maps/options.ts'
 import { writeCsv } from '../../host/maps/report.ts'
 import { crc32, writeZip } from '../../host/maps/zip.ts'
+import { attentionReport } from '../../model/attention/report.ts'
 import { readRecording } from '../../model/attention/recording.ts'
 import { memorySource } from '../../model/contract/bytes.ts'
 import { readNpy } from '../../model/tensor/npy.ts'
@@ -63,7 +64,7 @@ describe('exporting maps', () => {
     expect(manifest).toMatchObject({ colormap: 'viridis', normalise: 'minmax', width: 96, height: 64 })
     expect(manifest.files).toEqual(files.map(file => file.slice(folder.length + 1)))
     // The 16-bit picture gives the probabilities back through the manifest's scale.
-    const { low, high } = manifest.maps[0]?.range as { low: number; high: number }
+    const { low, high } = manifest.maps[0]!.range
     const grey = await sharp(at('car.16.png')).toColourspace('grey16').raw({ depth: 'ushort' }).toBuffer()
     const values = new Uint16Array(grey.buffer, grey.byteOffset, grey.length / 2)
     npy.data.forEach((value, index) =>
@@ -80,9 +81,10 @@ describe('exporting maps', () => {
     expect((await readFile(at('report.csv'), 'utf8')).split('\r\n')).toHaveLength(4)
     expect(JSON.parse(await readFile(at('report.json'), 'utf8'))).toMatchObject({ report })
     // The car lies where it was put.
-    expect(report[0]).toMatchObject({ word: 'car', tokens: 1 })
-    expect(Math.abs((report[0]?.peakX as number) - 0.3)).toBeLessThan(0.1)
-    expect(Math.abs((report[0]?.peakY as number) - 0.7)).toBeLessThan(0.1)
+    const [car] = report.words
+    expect(car?.word).toBe('car')
+    expect(Math.abs((car?.peakAt.x as number) / 96 - 0.3)).toBeLessThan(0.1)
+    expect(Math.abs((car?.peakAt.y as number) / 64 - 0.7)).toBeLessThan(0.1)
   })
 
   it('finds the hot place of the picture where the map has it, in every direction', async () => {
@@ -188,11 +190,9 @@ describe('names', () => {
 
 describe('tables and archives', () => {
   it('quotes what a spreadsheet would misread', () => {
-    const row = { start: 0, end: 1, tokens: 1, mean: 0.5, peak: 1, peakX: 0, peakY: 0, area: 1, entropy: 1 }
-    const [, formula, quoted] = writeCsv([
-      { ...row, word: '=1+1' },
-      { ...row, word: 'a"b,c' },
-    ]).split('\r\n')
+    const words = ['=1+1', 'a"b,c'].map((text, at) => ({ ...captured.words[at]!, text }))
+    const odd = { ...captured, words }
+    const [, formula, quoted] = writeCsv(odd, attentionReport(odd)).split('\r\n')
     expect(formula).toMatch(/^'=1\+1,/)
     expect(quoted).toMatch(/^"a""b,c",/)
   })

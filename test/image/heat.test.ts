@@ -45,10 +45,12 @@ describe('colour maps', () => {
   })
 })
 
+const mean = (data: Float32Array) => data.reduce((sum, value) => sum + value, 0) / data.length
+
 describe('heat', () => {
   // The hot place is right of the middle, near the top: a swap of axes moves it.
   const map = { width: 6, height: 3, data: new Float32Array(18) }
-  map.data[0 * 6 + 4] = 1
+  map.data[4] = 1
 
   it('keeps axes apart when resizing', () => {
     const large = resizeHeat(map, 60, 30)
@@ -60,9 +62,27 @@ describe('heat', () => {
 
   it('shrinks by areas: the mean stays', () => {
     const noise = { width: 7, height: 5, data: Float32Array.from({ length: 35 }, (_, at) => (at * 37) % 11) }
-    const mean = (data: Float32Array) => data.reduce((sum, value) => sum + value, 0) / data.length
     expect(mean(resizeHeat(noise, 3, 2).data)).toBeCloseTo(mean(noise.data), 4)
     expect(resizeHeat({ width: 2, height: 2, data: Float32Array.of(0, 2, 4, 6) }, 1, 1).data[0]).toBe(3)
+  })
+
+  it('stays near every value and within their range, where it grows', () => {
+    const hill = {
+      width: 5,
+      height: 4,
+      data: Float32Array.from({ length: 20 }, (_, at) => Math.exp(-0.25 * ((at % 5) - 2) ** 2)),
+    }
+    const large = resizeHeat(hill, 15, 12)
+    hill.data.forEach((value, at) => {
+      const centre = (Math.floor(at / 5) * 3 + 1) * 15 + (at % 5) * 3 + 1
+      expect(Math.abs((large.data[centre] as number) - value)).toBeLessThan(0.06)
+    })
+    const [inner, outer] = [rangeOf(large.data), rangeOf(hill.data)]
+    expect(inner.low).toBeGreaterThanOrEqual(outer.low)
+    expect(inner.high).toBeLessThanOrEqual(outer.high)
+    expect([...resizeHeat({ width: 1, height: 1, data: Float32Array.of(3) }, 2, 2).data]).toEqual([
+      3, 3, 3, 3,
+    ])
   })
 
   it('leaves constants constant and makes flat maps cold', () => {
