@@ -43,7 +43,7 @@ export async function generate(
     .finally(() => progress.clear())
   if (io.signal.aborted) throw cancelled()
   const files = await writeResult(result, job, args, target, io, version)
-  const maps = await writeMaps(result, args, io)
+  const maps = await writeMaps(result, args, io, version)
   report(result, maps ? { ...files, ...maps } : files, args, io)
 }
 
@@ -195,6 +195,7 @@ async function writeMaps(
   result: GenerateResult,
   { maps, overwrite }: GenerateArguments,
   io: CommandIO,
+  version: string,
 ): Promise<Pick<WrittenFiles, 'maps' | 'mapsFolder'> | undefined> {
   if (!maps || !result.attention) return undefined
   // The encoders are loaded by those who ask for maps only.
@@ -206,7 +207,14 @@ async function writeMaps(
     ...options,
     folder: mapsFolder,
     image: result.picture,
-    run: { model, sampler: used.sampler, seed: used.seed },
+    run: {
+      app: { name: 'Attune', version },
+      model,
+      sampler: used.sampler,
+      seed: used.seed,
+      guidanceScale: used.guidanceScale,
+      ...(used.dialect && { dialect: used.dialect }),
+    },
     recordedHeads: 'all',
     overwrite,
     signal: io.signal,

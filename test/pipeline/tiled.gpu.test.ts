@@ -1,6 +1,6 @@
 /**
  * Tiles of the autoencoder on WebGPU, with the embedded model's own weights. Measured at 208x272 in tiles of 64: diffusers'
- * enable_tiling is up to 80/255 away from the untiled picture, this 0.2/255 in five or six passes.
+ * enable_tiling is up to 80/255 away from the untiled picture (512x512); this stays below 1/255.
  */
 import { expect, test } from 'vitest'
 import { fileURLToPath } from 'node:url'
