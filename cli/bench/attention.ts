@@ -3,16 +3,23 @@
  * layer is Stable Diffusion 1.5's at 32x32 positions: both halves of guidance, 8 heads of 80, 77 tokens. Eight such
  * layers stand in one graph, so that the cost of a submit and of reading a result back does not hide them.
  */
+import { openModelFolder } from '../../host/model-folder.ts'
 import { openNodeAdapter } from '../../host/webgpu.ts'
+import { CapturePlan } from '../../model/attention/capture.ts'
 import { WebGpuBackend } from '../../model/gpu/backend.ts'
 import { type AttentionOptions, GraphBuilder } from '../../model/graph/builder.ts'
 import type { Graph, Tensor } from '../../model/graph/ops.ts'
 import type { Program } from '../../model/graph/program.ts'
+import { DiffusionModel } from '../../model/pipeline/diffusion-model.ts'
 import { elementCount } from '../../model/tensor/shape.ts'
+import { chunkLength, packChunks, tokenPlaces } from '../../model/text/chunks.ts'
 import type { CommandIO } from '../io.ts'
+import { embeddedModel } from '../local-engine.ts'
 import { median, printTable } from './table.ts'
 
 const rounds = 9
+/** Of a cheap evaluation whose cost is to be told to a percent. */
+const unetRounds = 40
 const layers = 8
 const [batch, length, heads, headDim, tokens] = [2, 1024, 8, 80, 77] as const
 /** 77 tokens and, behind the next multiple of 4, an image prompt of 4 or another text. */
@@ -95,13 +102,7 @@ export async function benchAttention(io: CommandIO, json: boolean): Promise<void
       runs.push({ name: variant.name, program, times: [], processor: [] })
     }
     for (let round = 0; round < rounds; round++) {
-      for (const { program, times, processor } of runs) {
-        const [started, before] = [performance.now(), process.cpuUsage()]
-        await program.run({})
-        const used = process.cpuUsage(before)
-        times.push(performance.now() - started)
-        processor.push((used.user + used.system) / 1000)
-      }
+      for (const run of runs) await measure(run)
     }
     const [plain] = runs
     printTable(
@@ -117,9 +118,68 @@ export async function benchAttention(io: CommandIO, json: boolean): Promise<void
       2,
     )
     for (const { program } of runs) program.dispose()
+    await benchCapture(backend, io, json)
   } finally {
     await backend.dispose()
   }
+}
+
+/** A whole evaluation of the embedded model's UNet with words being watched, against one without. */
+async function benchCapture(backend: WebGpuBackend, io: CommandIO, json: boolean): Promise<void> {
+  const model = await DiffusionModel.open(await openModelFolder(embeddedModel))
+  const size = {
+    batch,
+    height: model.defaults.height / model.vae.sizeFactor,
+    width: model.defaults.width / model.vae.sizeFactor,
+    textTokens: chunkLength,
+  }
+  const prompt = 'a red car and a blue house on the green grass under a cloudy sky'
+  const places = tokenPlaces(packChunks(model.tokenizer.encodeText(prompt), model.tokenizer))
+  const open = async (name: string, plan?: CapturePlan) => {
+    const graph = model.unet.recordDenoise({ ...size, ...(plan && { attentionControls: plan.controls(1) }) })
+    const program = await backend.compile(graph)
+    const inputs: Record<string, Float32Array> = {}
+    for (const [input, { shape }] of graph.inputs) {
+      inputs[input] = Float32Array.from({ length: elementCount(shape) }, (_, i) => Math.sin(i))
+    }
+    await program.run({ ...inputs, ...plan?.inputs })
+    return { name, program, times: [] as number[], processor: [] as number[] }
+  }
+  const text = { prompt, places }
+  const runs = [
+    await open('no capture'),
+    await open('capture of 2 words', new CapturePlan(text, { words: ['car', 'house'] })),
+    await open('capture of all words', new CapturePlan(text)),
+    await open('all words, live maps', new CapturePlan(text, { live: true })),
+  ]
+  for (let round = 0; round < unetRounds; round++) {
+    // The first of a round finds other caches than the last: everybody is first in turn.
+    for (let i = 0; i < runs.length; i++)
+      await measure(runs[(i + round) % runs.length] as (typeof runs)[number])
+  }
+  const [plain] = runs
+  printTable(
+    io,
+    json,
+    `capture: one evaluation of the embedded model's UNet, ${size.width}x${size.height} latents, both halves`,
+    runs.map(({ name, program, times, processor }) => ({
+      form: name,
+      dispatches: program.stats.dispatches,
+      'ms an evaluation': median(times),
+      'of none': paired(times, plain?.times ?? []),
+      'processor time of none': paired(processor, plain?.processor ?? []),
+    })),
+    3,
+  )
+  for (const { program } of runs) program.dispose()
+}
+
+async function measure(run: { program: Program; times: number[]; processor: number[] }): Promise<void> {
+  const [started, before] = [performance.now(), process.cpuUsage()]
+  await run.program.run({})
+  const used = process.cpuUsage(before)
+  run.times.push(performance.now() - started)
+  run.processor.push((used.user + used.system) / 1000)
 }
 
 /** The median of round by round ratios: what drifts between rounds falls out. */
