@@ -3,7 +3,8 @@
  * `SelfAttention` asks its own positions, `CrossAttention` asks the text, whose keys and values are computed once per
  * generation and handed in (D5).
  */
-import type { AttentionOptions, AttentionResult, GraphBuilder } from '../graph/builder.ts'
+import type { AttentionOptions, AttentionResult } from '../graph/attention-options.ts'
+import type { GraphBuilder } from '../graph/builder.ts'
 import type { Tensor } from '../graph/ops.ts'
 import { type ColumnRange, JoinedLinear, Linear } from './linear.ts'
 import type { WeightCursor } from './reader.ts'

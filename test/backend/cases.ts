@@ -1,5 +1,6 @@
 /** Graphs of every operation in awkward shapes, for each executor that is not a kernel of ours. */
-import type { AttentionOptions, GraphBuilder } from '../../model/graph/builder.ts'
+import type { AttentionOptions } from '../../model/graph/attention-options.ts'
+import type { GraphBuilder } from '../../model/graph/builder.ts'
 import type { Graph, Padding, Tensor } from '../../model/graph/ops.ts'
 import { graphOf, weight } from './support.ts'
 

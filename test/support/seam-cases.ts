@@ -1,5 +1,6 @@
 /** Graphs that use the attention seam in every way it has, for each executor to be held against the oracle. */
-import { type AttentionOptions, GraphBuilder } from '../../model/graph/builder.ts'
+import type { AttentionOptions } from '../../model/graph/attention-options.ts'
+import { GraphBuilder } from '../../model/graph/builder.ts'
 import { interpret } from '../../model/graph/interpreter.ts'
 import type { AttentionSource, Graph, Tensor } from '../../model/graph/ops.ts'
 import type { Backend } from '../../model/graph/program.ts'
