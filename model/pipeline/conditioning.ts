@@ -13,6 +13,7 @@ import { bindCurves } from '../prompt/curves.ts'
 import { parsePrompt } from '../prompt/parse.ts'
 import { guidanceRescale } from '../schedulers/index.ts'
 import type { CaptureText } from '../attention/capture.ts'
+import { joinFloats } from '../tensor/join.ts'
 import { chunkLength, padChunks, type TokenChunk, tokenPlaces } from '../text/chunks.ts'
 import { actsInAttention, lawOfDialect, type WeightLaw } from '../text/laws.ts'
 import { PromptPlan } from '../text/plan.ts'
@@ -161,8 +162,8 @@ export class Conditioning {
       const all: Encoding[] = []
       for (const row of this.#rows) all.push(await this.#encodingAt(row, 0))
       this.#constant = {
-        data: joined(all.map(({ data }) => data)),
-        weights: joined(all.map(({ weights }) => weights)),
+        data: joinFloats(all.map(({ data }) => data)),
+        weights: joinFloats(all.map(({ weights }) => weights)),
       }
       this.#lawInputs(this.#constant.weights)
       return
@@ -223,7 +224,7 @@ export class Conditioning {
         values.push(await this.#projectKept(keys[index] as string, encoding.data))
         weights.push(encoding.weights)
       }
-      this.#current = { textKeyValues: joined(values), ...this.#lawInputs(joined(weights)) }
+      this.#current = { textKeyValues: joinFloats(values), ...this.#lawInputs(joinFloats(weights)) }
     }
     this.#key = key
     return this.#current
@@ -325,14 +326,4 @@ function isMixed({ rows }: PromptPlan): boolean {
   return rows.some(({ parts }) =>
     parts.some(({ weight, states }) => weight !== 1 || states.some(({ texts }) => texts.length > 1)),
   )
-}
-
-function joined(arrays: readonly Float32Array[]): Float32Array {
-  const result = new Float32Array(arrays.reduce((length, each) => length + each.length, 0))
-  let offset = 0
-  for (const each of arrays) {
-    result.set(each, offset)
-    offset += each.length
-  }
-  return result
 }

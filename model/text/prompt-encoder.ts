@@ -4,6 +4,7 @@
  */
 import { invariant } from '../contract/errors.ts'
 import type { Dialect, PromptText } from '../prompt/types.ts'
+import { joinFloats } from '../tensor/join.ts'
 import { chunkLength, chunkOf, type TokenChunk } from './chunks.ts'
 import {
   blend,
@@ -224,13 +225,7 @@ export class PromptEncoder {
     const parts = chunks.map(chunk => this.rawOf(chunk))
     const [first] = parts
     if (parts.length === 1 && first) return first
-    const result = new Float32Array(parts.reduce((length, part) => length + part.length, 0))
-    let offset = 0
-    for (const part of parts) {
-      result.set(part, offset)
-      offset += part.length
-    }
-    return result
+    return joinFloats(parts)
   }
 
   private rawOf(chunk: EncodableChunk): Float32Array {
