@@ -39,7 +39,9 @@ export function emitSpelledOut(context: EmitContext, op: AttentionOp): void {
   const { graph, values, options } = context
   const [batch = 0, length = 0, width = 0] = op.inputs.query.shape
   const [, keyLength = 0] = op.inputs.key.shape
-  const sources = sourcesOf(op).map((_, g) => sourceOf(context, op, g))
+  // Once: every source takes its columns of it.
+  const bias = logitBias(context, op)
+  const sources = sourcesOf(op).map((_, g) => sourceOf(context, op, g, bias))
   const seen = op.outputs.probabilities !== undefined || op.outputs.captured !== undefined
   const step = Math.max(1, Math.floor(options.attentionBytes / (4 * batch * op.numHeads * keyLength)))
   const outputs: OnnxValue[] = []
@@ -82,7 +84,7 @@ export function emitSpelledOut(context: EmitContext, op: AttentionOp): void {
 
 const asItIs = (x: OnnxValue): OnnxValue => x
 
-function sourceOf(context: EmitContext, op: AttentionOp, g: number): Source {
+function sourceOf(context: EmitContext, op: AttentionOp, g: number, bias: OnnxValue | undefined): Source {
   const { graph, values } = context
   const { query, key, value, tokenScale, valueGain, outputMask, querySample } = op.inputs
   const [batch = 0, length = 0, width = 0] = query.shape
@@ -108,7 +110,6 @@ function sourceOf(context: EmitContext, op: AttentionOp, g: number): Source {
   const k = cut(op.keysFollowQuery ? from(every(key)) : every(key), 1)
   let v = every(value)
   if (valueGain) v = graph.op('Mul', [v, values.last(valueGain, [valueGain.shape[0] ?? 1, keyLength, 1])])
-  const bias = logitBias(context, op)
   const [maskBatch = 1, maskRows = 1] = outputMask?.shape ?? []
   return {
     place,
