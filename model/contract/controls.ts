@@ -17,11 +17,19 @@ const share = z.number('must be a number').min(0, 'must be at least 0').max(1, '
 const finite = z.number('must be a number').refine(Number.isFinite, 'must be a finite number')
 const phrase = z.string().min(1, 'must not be empty').max(1000)
 
-/** From a share of the run to another: the step i of n (from 0) belongs to it where start·n ≤ i < end·n. */
+/**
+ * From a share of the run to another: the evaluation i of n (from 0) belongs to it where ⌊start·n⌋ ≤ i < ⌊end·n⌋, as
+ * prompt-to-prompt counts.
+ */
 export const windowSchema = z
   .strictObject({ start: share.default(0), end: share.default(1) })
   .refine(({ start, end }) => start <= end, 'must not end before it starts')
 export type ControlWindow = z.output<typeof windowSchema>
+
+/** True when evaluation `index` of `count` lies in the window. */
+export function isInWindow({ start, end }: ControlWindow, index: number, count: number): boolean {
+  return index >= Math.floor(start * count) && index < Math.floor(end * count)
+}
 
 const side = z.number().int().min(1).max(controlLimits.maskSide)
 const isBase64 = (text: string) => text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text)
