@@ -104,7 +104,11 @@ async function draw(
     const next = await run.next()
     if (next.done) return { result: next.value, steps }
     digest.begin()
-    const { step, steps: total, sigma, milliseconds, tile } = next.value
+    const { step, steps: total, sigma, milliseconds, tile, notice } = next.value
+    if (notice !== undefined) {
+      hooks.onNotice(notice)
+      continue
+    }
     if (tile) {
       const { notice, milliseconds: _, ...shown } = tile
       if (notice !== undefined) hooks.onNotice(notice)

@@ -7,6 +7,7 @@
 import { AttuneError, invariant } from '../contract/errors.ts'
 import type { GraphBuilder } from '../graph/builder.ts'
 import type { Tensor } from '../graph/ops.ts'
+import type { AttentionGrid } from '../nn/transformer.ts'
 import type { TokenPlace } from '../text/chunks.ts'
 import type { AttentionControls, CrossAttentionLayer } from '../unet/unet-2d-condition-model.ts'
 import type { CapturedAttention, CapturedToken, CapturedWord } from './captured.ts'
@@ -41,28 +42,55 @@ export interface LiveMaps {
   readonly sums: Float32Array
 }
 
+/** A row of the token axis S, and how much of its attention counts. */
+export interface RowShare {
+  readonly row: number
+  readonly share: number
+}
+
+/** What is captured beside the words that the caller wants to see. */
+export interface CaptureExtra {
+  /** The rows whose attention is that of a token; itself when absent. An edit's words look through other words. */
+  readonly rowsOf?: (row: number) => readonly RowShare[]
+  /** Running maps at one grid, of several samples. */
+  readonly running?: {
+    readonly samples: readonly number[]
+    /** Rows of S. */
+    readonly rows: readonly number[]
+    readonly grid: AttentionGrid
+  }
+}
+
 /** The name of a grid's output, `attention.maps.HxW`. */
-const mapsOutput = (height: number, width: number): string => `attention.maps.${height}x${width}`
+const mapsOutput = ({ height, width }: AttentionGrid): string => `attention.maps.${height}x${width}`
+const isSame = (a: AttentionGrid, b: AttentionGrid): boolean => a.height === b.height && a.width === b.width
 
 export class CapturePlan {
+  /** What the caller wants to see. */
   readonly tokens: readonly CapturedToken[]
   readonly words: readonly CapturedWord[]
   readonly #prompt: string
   readonly #options: CaptureOptions
+  readonly #extra: CaptureExtra
+  /** The captured columns: rows of S, each once. */
+  readonly #rows: readonly number[]
+  /** Of each token, what its attention is put together from. */
+  readonly #recipes: readonly (readonly { readonly column: number; readonly share: number }[])[]
+  #samples: readonly number[] = [0]
   readonly #layers = new Map<string, { numHeads: number; height: number; width: number }>()
-  readonly #grids = new Map<string, { height: number; width: number; layers: number; sum: Tensor }>()
+  readonly #grids = new Map<string, AttentionGrid & { layers: number; sum: Tensor }>()
 
   /**
+   * @param text of the captured half; without it only `extra.running` is captured
    * @throws AttuneError `bad-argument` when a word is not in the prompt, or the prompt has no word at all
    */
-  constructor(text: CaptureText, options: CaptureOptions = {}) {
-    const chosen = chooseWords(text, options.words)
+  constructor(text: CaptureText | undefined, options: CaptureOptions = {}, extra: CaptureExtra = {}) {
     const words: CapturedWord[] = []
     const tokens: CapturedToken[] = []
-    for (const places of chosen) {
+    for (const places of text ? chooseWords(text, options.words) : []) {
       const [first] = places
       const last = places.at(-1)
-      invariant(first && last, 'a word has tokens')
+      invariant(text && first && last, 'a word has tokens')
       const span = [first.token.start, last.token.end] as const
       const columns = places.map((_, i) => tokens.length + i)
       for (const { token, chunk, position, row } of places) {
@@ -80,13 +108,24 @@ export class CapturePlan {
     }
     this.tokens = tokens
     this.words = words
-    this.#prompt = text.prompt
+    this.#prompt = text?.prompt ?? ''
     this.#options = options
+    this.#extra = extra
+    const shares = tokens.map(({ index }) => extra.rowsOf?.(index) ?? [{ row: index, share: 1 }])
+    this.#rows = [...new Set([...shares.flat().map(({ row }) => row), ...(extra.running?.rows ?? [])])]
+    this.#recipes = shares.map(list =>
+      list.map(({ row, share }) => ({ column: this.#rows.indexOf(row), share })),
+    )
   }
 
-  /** The constant input of every run: the chosen columns, [1, T]. */
+  /** The constant input of every run: the captured columns, [1, T]. */
   get inputs(): Record<string, Float32Array> {
-    return { [captureTokensInput]: Float32Array.from(this.tokens, token => token.index) }
+    return { [captureTokensInput]: Float32Array.from(this.#rows) }
+  }
+
+  /** The input of a run that leaves all sums as they are. */
+  get pausedInputs(): Record<string, Float32Array> {
+    return { [captureTokensInput]: new Float32Array(this.#rows.length).fill(-1) }
   }
 
   /**
@@ -95,26 +134,31 @@ export class CapturePlan {
    * @param others controls that the same layers carry
    */
   controls(sample: number, others: AttentionControls = {}): AttentionControls {
-    let tokens: Tensor | undefined
+    let input: Tensor | undefined
     this.#layers.clear()
     this.#grids.clear()
-    const wanted = (layer: CrossAttentionLayer): boolean => this.#options.layers?.(layer.path) ?? true
+    const { running } = this.#extra
+    this.#samples = [...new Set([sample, ...(running?.samples ?? [])])]
+    const wanted = (layer: CrossAttentionLayer, grid: AttentionGrid): boolean =>
+      (this.tokens.length > 0 && (this.#options.layers?.(layer.path) ?? true)) ||
+      (running !== undefined && isSame(grid, running.grid))
     return {
       ...others,
       cross: (layer, b, grid) => {
         const extras = others.cross?.(layer, b, grid) ?? {}
-        if (!wanted(layer)) return extras
-        tokens ??= b.input(captureTokensInput, [1, this.tokens.length])
+        if (!wanted(layer, grid)) return extras
+        input ??= b.input(captureTokensInput, [1, this.#rows.length])
         this.#layers.set(layer.path, { numHeads: layer.numHeads, ...grid })
-        return { ...extras, capture: { tokens, samples: [sample] } }
+        return { ...extras, capture: { tokens: input, samples: this.#samples } }
       },
       captured: (layer, b, sums, grid) => {
         others.captured?.(layer, b, sums, grid)
-        if (this.#options.live) this.#addToGrid(layer, b, sums, grid)
+        const isRunning = running !== undefined && isSame(grid, running.grid)
+        if (this.#options.live || isRunning) this.#addToGrid(layer, b, sums, grid)
       },
       finish: b => {
         others.finish?.(b)
-        for (const { height, width, sum } of this.#grids.values()) b.output(mapsOutput(height, width), sum)
+        for (const grid of this.#grids.values()) b.output(mapsOutput(grid), grid.sum)
       },
     }
   }
@@ -122,9 +166,32 @@ export class CapturePlan {
   /** The live maps among a run's outputs. */
   liveMaps(outputs: Readonly<Record<string, Float32Array>>): LiveMaps[] {
     return [...this.#grids.values()].flatMap(({ height, width, layers }) => {
-      const sums = outputs[mapsOutput(height, width)]
-      return sums ? [{ height, width, layers, sums }] : []
+      const all = outputs[mapsOutput({ height, width })]
+      if (!all || !this.#options.live) return []
+      return [{ height, width, layers, sums: this.#public(all, height * width) }]
     })
+  }
+
+  /**
+   * The running maps that `extra.running` asked for, summed over the calls so far.
+   * @returns of a sample, a row's map [L]
+   */
+  runningMaps(
+    outputs: Readonly<Record<string, Float32Array>>,
+  ): (sample: number, row: number) => Float32Array {
+    const { running } = this.#extra
+    const all = running && outputs[mapsOutput(running.grid)]
+    invariant(running && all, 'running maps')
+    const count = this.#rows.length
+    const positions = running.grid.height * running.grid.width
+    return (sample, row) => {
+      const [c, column] = [this.#samples.indexOf(sample), this.#rows.indexOf(row)]
+      invariant(c >= 0 && column >= 0, `row ${row} of sample ${sample} is captured`)
+      return Float32Array.from(
+        { length: positions },
+        (_, l) => all[(c * positions + l) * count + column] as number,
+      )
+    }
   }
 
   /**
@@ -136,6 +203,7 @@ export class CapturePlan {
     picture: { readonly width: number; readonly height: number },
     steps: number,
   ): CapturedAttention {
+    const wanted = [...this.#layers].filter(([path]) => this.#options.layers?.(path) ?? true)
     return {
       prompt: this.#prompt,
       width: picture.width,
@@ -144,24 +212,44 @@ export class CapturePlan {
       half: this.#options.half ?? 'cond',
       tokens: this.tokens,
       words: this.words,
-      layers: [...this.#layers].map(([path, facts]) => {
+      layers: wanted.map(([path, facts]) => {
         const sums = states[`${path}.captured`]
         invariant(sums, `${path} was captured`)
-        return { path, ...facts, sums }
+        return { path, ...facts, sums: this.#public(sums, facts.numHeads * facts.height * facts.width) }
       }),
     }
   }
 
-  #addToGrid(
-    layer: CrossAttentionLayer,
-    b: GraphBuilder,
-    sums: Tensor,
-    { height, width }: { height: number; width: number },
-  ): void {
-    const name = mapsOutput(height, width)
+  /** [C, rows, columns] of all that is captured → [rows, T] of the caller's tokens; the same array where it is that. */
+  #public(all: Float32Array, rows: number): Float32Array {
+    const columns = this.#rows.length
+    const isPlain =
+      this.#samples.length === 1 &&
+      columns === this.tokens.length &&
+      this.#recipes.every(
+        (recipe, t) => recipe.length === 1 && recipe[0]?.column === t && recipe[0].share === 1,
+      )
+    if (isPlain) return all
+    const tokens = this.tokens.length
+    // The caller's sample is the first.
+    const result = new Float32Array(rows * tokens)
+    for (const [t, recipe] of this.#recipes.entries()) {
+      for (const { column, share } of recipe) {
+        for (let i = 0; i < rows; i++) {
+          result[i * tokens + t] =
+            (result[i * tokens + t] as number) + share * (all[i * columns + column] as number)
+        }
+      }
+    }
+    return result
+  }
+
+  #addToGrid(layer: CrossAttentionLayer, b: GraphBuilder, sums: Tensor, grid: AttentionGrid): void {
+    const name = mapsOutput(grid)
     const known = this.#grids.get(name)
     // States are read after they were written: the mean is of the sums that include this step.
     const sum = b.headMean(`${layer.path}.maps`, sums, known?.sum)
+    const { height, width } = grid
     this.#grids.set(name, { height, width, layers: (known?.layers ?? 0) + 1, sum })
   }
 }

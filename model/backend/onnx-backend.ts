@@ -11,7 +11,13 @@
 import { AttuneError, invariant } from '../contract/errors.ts'
 import { fuse } from '../graph/fusion.ts'
 import { type Graph, inputsOf, outputsOf } from '../graph/ops.ts'
-import type { Backend, Footprint, Program, ProgramStats } from '../graph/program.ts'
+import {
+  type Backend,
+  checkState,
+  type Footprint,
+  type Program,
+  type ProgramStats,
+} from '../graph/program.ts'
 import { type HostTensor, type OnnxRuntime, OnnxSession } from '../onnx/session.ts'
 import { elementCount, formatShape } from '../tensor/shape.ts'
 import type { EmitOptions } from './onnx-context.ts'
@@ -156,6 +162,13 @@ export class OnnxProgram implements Program {
       states[name] = (data as Float32Array).slice()
     }
     return Promise.resolve(states)
+  }
+
+  writeStates(states: Readonly<Record<string, Float32Array>>): void {
+    for (const [name, values] of Object.entries(states)) {
+      const { before } = checkState(this.graph, name, values)
+      this.#feeds[stateName(name)] = { data: values.slice(), shape: before.shape }
+    }
   }
 
   clearStates(): void {

@@ -33,6 +33,8 @@ const recordedRequestSchema = z.looseObject({
   emphasis: z.enum(weightLaws).optional(),
   oldTimeline: z.boolean().optional(),
   weightCurves: weightCurvesSchema.readonly().optional(),
+  /** As of `Controls`, looked at when they are used: a newer version's controls do not make a record unreadable. */
+  controls: z.record(z.string(), z.unknown()).optional(),
   strength: z.number().optional(),
   vaeTile: z.int().optional(),
 })

@@ -4,6 +4,7 @@
  * here: each door reads its own and hands them to the engine beside the request.
  */
 import { z } from 'zod'
+import { type Controls, controlsSchema, hasNoControls } from './controls.ts'
 import { AttuneError } from './errors.ts'
 import {
   promptDialects,
@@ -108,6 +109,8 @@ export const generateRequestSchema = z.strictObject({
   oldTimeline: z.boolean().optional(),
   /** Weights of words of the prompt that move over the steps. */
   weightCurves: weightCurvesSchema.optional(),
+  /** What is asked of the attention between words and picture. */
+  controls: controlsSchema.optional(),
   /** Encode and decode in tiles of so many pixels a side; the engine decides when absent. */
   vaeTile: integerBetween(requestLimits.smallestTile, requestLimits.largestSide).optional(),
 })
@@ -146,6 +149,8 @@ export interface ResolvedRequest {
   readonly emphasis?: WeightLaw
   readonly oldTimeline?: boolean
   readonly weightCurves?: readonly WeightCurve[]
+  /** Present where something is asked for. */
+  readonly controls?: Controls
   /** Present for a run that begins from an image. */
   readonly strength?: number
   /** Present where tiles were asked for. */
@@ -171,8 +176,12 @@ export function parseRequest(
 
 function describeIssue(issue: z.core.$ZodIssue, input: unknown, label: (field: string) => string): string {
   if (issue.code === 'unrecognized_keys') return `Unknown setting ${issue.keys.join(', ')}`
-  const field = String(issue.path[0] ?? 'request')
-  const given = issue.path.length ? (input as Record<string, unknown>)[field] : input
+  const field = issue.path.length ? issue.path.map(String).join('.') : 'request'
+  const given = issue.path.reduce<unknown>(
+    (value, key) => (value as Record<PropertyKey, unknown> | undefined)?.[key],
+    input,
+  )
+  if (given !== null && typeof given === 'object') return `${label(field)} ${issue.message}`
   const shown = typeof given === 'string' && given.length > 40 ? `${given.slice(0, 40)}…` : String(given)
   return `${label(field)} ${issue.message}, but is ${shown}`
 }
@@ -242,6 +251,7 @@ export function resolveRequest(
     ...(request.emphasis && { emphasis: request.emphasis }),
     ...(request.oldTimeline && { oldTimeline: true }),
     ...(request.weightCurves?.length && { weightCurves: request.weightCurves }),
+    ...(request.controls && !hasNoControls(request.controls) && { controls: request.controls }),
     // diffusers' default for both image-to-image and inpainting is 0.8 and 1; one value is easier to remember.
     ...(initSize ? { strength: request.strength ?? 0.8 } : {}),
     ...(request.vaeTile !== undefined && { vaeTile: request.vaeTile }),

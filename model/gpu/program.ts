@@ -5,7 +5,7 @@
  */
 import { AttuneError, invariant } from '../contract/errors.ts'
 import type { Graph, Tensor } from '../graph/ops.ts'
-import type { Program, ProgramStats } from '../graph/program.ts'
+import { checkState, type Program, type ProgramStats } from '../graph/program.ts'
 import type { BufferRef, TensorView } from '../kernels/lowering.ts'
 import { halfToFloat } from '../tensor/dtype.ts'
 import { elementCount, lastAxis, rowCount } from '../tensor/shape.ts'
@@ -283,6 +283,21 @@ export class GpuProgram implements Program {
         for (const { staging } of readbacks) staging.destroy()
       }
     })
+  }
+
+  writeStates(states: Readonly<Record<string, Float32Array>>): void {
+    for (const [name, values] of Object.entries(states)) {
+      checkState(this.graph, name, values)
+      const state = this.#states.get(name)
+      invariant(state, `${this.graph.name}: the state ${name}`)
+      const { rows, columns, rowStride, type } = state.view
+      invariant(type === 'f32', `${this.graph.name}: the state ${name} is ${type}`)
+      const padded = new Float32Array(state.buffer.size / Float32Array.BYTES_PER_ELEMENT)
+      for (let row = 0; row < rows; row++) {
+        padded.set(values.subarray(row * columns, (row + 1) * columns), state.view.offset + row * rowStride)
+      }
+      this.#gpu.device.queue.writeBuffer(state.buffer, 0, padded)
+    }
   }
 
   clearStates(): void {

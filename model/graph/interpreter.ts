@@ -25,7 +25,7 @@ import {
   type WeightData,
   weightsOf,
 } from './ops.ts'
-import type { Backend, Program } from './program.ts'
+import { type Backend, checkState, type Program } from './program.ts'
 
 export interface InterpretOptions {
   /** Labels (layer paths) of values to return besides the outputs. The last value that carries a label counts. */
@@ -147,6 +147,13 @@ class InterpreterProgram implements Program {
       states[name] = known ? Float32Array.from(known) : new Float32Array(elementCount(after.shape))
     }
     return Promise.resolve(states)
+  }
+
+  writeStates(states: Readonly<Record<string, Float32Array>>): void {
+    for (const [name, values] of Object.entries(states)) {
+      checkState(this.graph, name, values)
+      this.#states[name] = Float64Array.from(values)
+    }
   }
 
   clearStates(): void {

@@ -2,7 +2,9 @@
  * What every executor of a graph offers: our WGSL kernels, onnxruntime on wasm or on the processor, and the
  * interpreter that is the oracle. Networks and pipelines know only this.
  */
-import type { Graph } from './ops.ts'
+import { invariant } from '../contract/errors.ts'
+import { elementCount } from '../tensor/shape.ts'
+import type { Graph, GraphState } from './ops.ts'
 
 /** A graph made ready to run. Values are dense and row-major with the graph's shapes (channels last), f32. */
 export interface Program {
@@ -16,6 +18,8 @@ export interface Program {
   run(inputs: Readonly<Record<string, Float32Array>>): Promise<Record<string, Float32Array>>
   /** The graph's states as the last run left them; zeros before the first. The arrays belong to the caller. */
   readStates(): Promise<Record<string, Float32Array>>
+  /** Takes back what `readStates` gave, all of it or some: the next run goes on from there. */
+  writeStates(states: Readonly<Record<string, Float32Array>>): void
   /** Makes all states zero again. */
   clearStates(): void
   /** Facts for benchmarks and the doctor. */
@@ -50,4 +54,16 @@ export interface Backend {
   /** What `graph` would take; allocates nothing. Absent where nobody can tell. */
   footprint?(graph: Graph): Footprint
   dispose(): Promise<void>
+}
+
+/** The state of a graph that `values` are for. */
+export function checkState(graph: Graph, name: string, values: Float32Array): GraphState {
+  const state = graph.states?.get(name)
+  invariant(state, `${graph.name} has a state "${name}"`)
+  const wanted = elementCount(state.before.shape)
+  invariant(
+    values.length === wanted,
+    `${graph.name}: state "${name}" has ${wanted} elements, not ${values.length}`,
+  )
+  return state
 }

@@ -1,71 +1,62 @@
 /**
- * What the words of a request tell the network at each of its calls: keys and values, inputs of the attention laws, and
- * how the answers to several texts become one prediction.
- *
- * Rows of a batch: the unconditional text first where there is guidance, then each part of an AND (Liu et al. 2022).
+ * What the words of a request tell the network at each of its calls: keys and values, and how the answers to several
+ * texts become one prediction. Which texts there are says `rows.ts`; what acts beside them in the attention layers,
+ * `model/attention/control-plan.ts`.
  */
 import { AttuneError, invariant } from '../contract/errors.ts'
 import type { ResolvedRequest } from '../contract/request.ts'
-import type { GraphBuilder } from '../graph/builder.ts'
-import type { Graph, Tensor } from '../graph/ops.ts'
+import type { Graph } from '../graph/ops.ts'
 import type { Program } from '../graph/program.ts'
-import { bindCurves } from '../prompt/curves.ts'
-import { parsePrompt } from '../prompt/parse.ts'
 import { guidanceRescale } from '../schedulers/index.ts'
 import type { CaptureText } from '../attention/capture.ts'
+import type { SeamLayout } from '../attention/layout.ts'
 import { joinFloats } from '../tensor/join.ts'
-import { chunkLength, padChunks, type TokenChunk, tokenPlaces } from '../text/chunks.ts'
+import { padChunks, type TokenChunk } from '../text/chunks.ts'
 import { actsInAttention, lawOfDialect, type WeightLaw } from '../text/laws.ts'
-import { PromptPlan } from '../text/plan.ts'
+import type { PromptPlan } from '../text/plan.ts'
 import { type Encoding, PromptEncoder } from '../text/prompt-encoder.ts'
 import type { Token } from '../text/tokenizer.ts'
-import type { AttentionControls } from '../unet/unet-2d-condition-model.ts'
 import type { DiffusionModel } from './diffusion-model.ts'
+import { type BatchTexts, batchTexts, paddingOf, type PlannedText, steadyText, type TextRow } from './rows.ts'
 
-/** Inputs of the denoiser by name. */
-export type TextInputs = Readonly<Record<string, Float32Array>>
+/** Keys and values, and weights, of every source of every row; new arrays where they changed. */
+export interface Words {
+  /** [B, S, Σ2C] */
+  readonly textKeyValues: Float32Array
+  /** Of laws that act inside attention, [B, S]; 1 elsewhere. */
+  readonly weights?: Float32Array
+}
 
-/** A text among those that are given to the network together. */
-interface TextRow {
-  readonly plan: PromptPlan
-  /** Of the plan. */
-  readonly row: number
-  /** How much its difference from the unconditional prediction counts. */
-  readonly weight: number
+/** Fills a source whose tokens are made of others' (an edit's). */
+export interface BorrowedSource {
+  /** Equal keys mean equal tokens. */
+  keyAt(call: number): string
+  /**
+   * @param own of each row, the keys and values of its own text [S, Σ2C]
+   * @returns of a row, those of the borrowed source [S, Σ2C]; undefined where it borrows nothing
+   */
+  tokensAt(call: number, row: number, own: readonly Float32Array[]): Float32Array | undefined
 }
 
 /** Bytes of keys and values that a changing prompt keeps: an alternation comes back to them. */
 const cacheBytes = 1 << 27
-/** Each part of an AND is one more picture in every batch. */
-const mostParts = 32
-/** Of a token with weight 0: its probability is 0 in f32, and the number fits f16. */
-const smallestLogWeight = -1e4
-
-const logitBiasInput = 'promptLogitBias'
-const valueGainInput = 'promptValueGain'
 
 export class Conditioning {
-  /** True where the unconditional text is in the batch. */
-  readonly guided: boolean
-  readonly batch: number
-  /** S of every row. */
-  readonly textTokens: number
   readonly #model: DiffusionModel
   readonly #request: ResolvedRequest
   readonly #law: WeightLaw
-  readonly #rows: readonly TextRow[]
-  readonly #chunksEach: number
+  readonly #batch: BatchTexts
   readonly #calls: number
   readonly #isConstant: boolean
   readonly #isWeighted: boolean
   #encoder: PromptEncoder | undefined
-  /** Of a constant prompt, all rows after one another. */
-  #constant: Encoding | undefined
+  /** Of constant prompts, text by text. */
+  #constant: readonly Encoding[] | undefined
   #program: Program | undefined
-  /** Keys and values of rows by what they say; the one used longest ago is first. */
+  #borrowed: BorrowedSource | undefined
+  /** Keys and values of texts by what they say; the one used longest ago is first. */
   readonly #kept = new Map<string, Float32Array>()
   #key: string | undefined
-  #current: TextInputs = {}
 
   /**
    * @param calls evaluations of the network that will be made.
@@ -75,36 +66,11 @@ export class Conditioning {
     this.#model = model
     this.#request = request
     this.#calls = calls
-    const { dialect = 'plain', guidanceScale, sampler, steps } = request
-    this.#law = request.emphasis ?? lawOfDialect(dialect)
-    const callsPerStep = sampler === 'heun' ? 2 : 1
-    const options = { steps, callsPerStep, oldTimeline: request.oldTimeline === true }
-    const plan = new PromptPlan(parsePrompt(request.prompt, dialect), model.tokenizer, {
-      ...options,
-      curves: bindCurves(request.weightCurves ?? [], request.prompt),
-      madeSteps: Math.ceil(calls / callsPerStep),
-    })
-    if (plan.rows.length > mostParts) {
-      throw new AttuneError(
-        'bad-argument',
-        `The prompt has ${plan.rows.length} parts joined by AND; ${mostParts} can be drawn together.`,
-        'Join parts with commas.',
-      )
-    }
-    this.guided = guidanceScale !== 1 || plan.rows.length > 1 || plan.rows[0]?.weight !== 1
-    // What counts nothing is not computed.
-    const rows = plan.rows.flatMap(({ weight }, row) => (weight === 0 ? [] : [{ plan, row, weight }]))
-    if (this.guided) {
-      const parsed = parsePrompt(request.negativePrompt, dialect, { composes: false })
-      rows.unshift({ plan: new PromptPlan(parsed, model.tokenizer, options), row: 0, weight: 1 })
-    }
-    this.#rows = rows
-    const plans = [...new Set(rows.map(each => each.plan))]
+    this.#law = request.emphasis ?? lawOfDialect(request.dialect ?? 'plain')
+    this.#batch = batchTexts(request, model.tokenizer, calls)
+    const plans = [...new Set(this.#batch.texts.map(each => each.plan))]
     this.#isConstant = plans.every(each => each.isConstant(calls))
     this.#isWeighted = plans.some(each => each.isWeighted)
-    this.#chunksEach = Math.max(...rows.map(({ plan: { rows: all }, row }) => all[row]?.chunks ?? 1))
-    this.batch = rows.length
-    this.textTokens = this.#chunksEach * chunkLength
     if (actsInAttention(this.#law) && plans.some(isMixed)) {
       throw new AttuneError(
         'unsupported',
@@ -114,11 +80,41 @@ export class Conditioning {
     }
   }
 
+  /** True where the unconditional text is in the batch. */
+  get guided(): boolean {
+    return this.#batch.guided
+  }
+
+  /** Pictures that are drawn together. */
+  get trajectories(): number {
+    return this.#batch.trajectories
+  }
+
+  /** B */
+  get batch(): number {
+    return this.#batch.rows.length
+  }
+
+  get layout(): SeamLayout {
+    return this.#batch.layout
+  }
+
+  /** The law of weights that act inside attention, where there are any. */
+  get seamLaw(): 'logit-bias' | 'value-gain' | undefined {
+    if (!this.#isWeighted || !actsInAttention(this.#law)) return undefined
+    return this.#law === 'value-gain' ? 'value-gain' : 'logit-bias'
+  }
+
   /**
-   * The tokens of one half's text, for capture, and its place in the batch.
-   * @throws AttuneError `unsupported` where the tokens change over the steps, or the half is several texts or none
+   * The tokens of one half's text, and its place in the batch: of the last picture (an edit's result) unless said.
+   * @param why begins the message where it is not one steady text
+   * @throws AttuneError `unsupported`
    */
-  captureText(half: 'cond' | 'uncond'): CaptureText & { readonly sample: number } {
+  textOf(
+    half: 'cond' | 'uncond',
+    why: string,
+    trajectory = this.trajectories - 1,
+  ): CaptureText & { readonly sample: number } {
     if (half === 'uncond' && !this.guided) {
       throw new AttuneError(
         'unsupported',
@@ -126,25 +122,25 @@ export class Conditioning {
         'Ask for the conditional half, or set a guidance other than 1.',
       )
     }
-    const sample = half === 'cond' && this.guided ? 1 : 0
-    const row = this.#rows[sample]
-    invariant(row, `a row ${sample} of the batch`)
-    const parts = row.plan.rows[row.row]?.parts ?? []
-    const [part] = parts
-    const states = part?.states ?? []
-    const changes = Array.from({ length: this.#calls }, (_, call) => part?.stateAt(call)).some(
-      state => state !== part?.stateAt(0),
-    )
-    const text = states[part?.stateAt(0) ?? 0]?.texts
-    if (!part || parts.length > 1 || changes || !text || text.length !== 1) {
-      throw new AttuneError(
-        'unsupported',
-        'Word maps need one text that stays the same over the steps; this prompt changes, or blends several texts.',
-        'Draw it without a schedule, .blend() or .and() to see its words.',
-      )
+    const sample = this.#batch.rows.findIndex(row => row.trajectory === trajectory && row.half === half)
+    const row = this.#batch.rows[sample]
+    invariant(row, `a row for ${half}`)
+    return { ...steadyText(row, this.#calls, why), sample }
+  }
+
+  /** Padding of each source of each row, [B, S]: 1 behind the end marker of each chunk. Of texts that stay. */
+  padding(): Uint8Array {
+    const { rows, cells, texts, layout, chunksEach } = this.#batch
+    const padding = new Uint8Array(rows.length * layout.tokens)
+    for (const [b, row] of cells.entries()) {
+      for (const [g, text] of row.entries()) {
+        const planned = text === null ? undefined : texts[text]
+        if (!planned) continue
+        steadyText(planned, this.#calls, 'Hiding padding needs')
+        padding.set(paddingOf(planned, 0, chunksEach), b * layout.tokens + (layout.sources[g]?.start ?? 0))
+      }
     }
-    const prompt = half === 'cond' ? this.#request.prompt : this.#request.negativePrompt
-    return { prompt, sample, places: tokenPlaces(text[0]?.chunks ?? []) }
+    return padding
   }
 
   /** Runs the text encoder for all that the run will say: on wasm it must not run beside networks. */
@@ -152,36 +148,42 @@ export class Conditioning {
     const encoder = await this.#model.textEncoder()
     // People count from 1 (the last layer), diffusers from 0 (layers left out).
     const clipSkip = this.#request.clipSkip - 1
+    const { texts } = this.#batch
     if (this.#isConstant && !this.#isWeighted) {
       const { data } = await encoder.encode(this.#plainChunks(), { clipSkip })
-      this.#constant = { data, weights: new Float32Array(0) }
+      const size = data.length / texts.length
+      this.#constant = texts.map((_, i) => ({
+        data: data.subarray(i * size, (i + 1) * size),
+        weights: new Float32Array(0),
+      }))
       return
     }
     this.#encoder = new PromptEncoder(encoder, this.#model.tokenizer, { law: this.#law, clipSkip })
     if (this.#isConstant) {
       const all: Encoding[] = []
-      for (const row of this.#rows) all.push(await this.#encodingAt(row, 0))
-      this.#constant = {
-        data: joinFloats(all.map(({ data }) => data)),
-        weights: joinFloats(all.map(({ weights }) => weights)),
-      }
-      this.#lawInputs(this.#constant.weights)
+      for (const text of texts) all.push(await this.#encodingAt(text, 0))
+      this.#constant = all
+      for (const { weights } of all) this.#checkWeights(weights)
       return
     }
     // The raw encodings stay; what is made of them is cheap enough to make again.
-    for (const row of this.#rows) {
+    for (const text of texts) {
       let last: string | undefined
       for (let call = 0; call < this.#calls; call++) {
-        const key = row.plan.keyAt(row.row, call)
-        if (key !== last) this.#lawInputs((await this.#encodingAt(row, call)).weights)
+        const key = text.plan.keyAt(text.row, call)
+        if (key !== last) this.#checkWeights((await this.#encodingAt(text, call)).weights)
         last = key
       }
     }
   }
 
-  /** The projection of encodings to keys and values: of the batch at once, or row by row where they change. */
+  /** The projection of encodings to keys and values: of all texts at once, or text by text where they change. */
   recordKeyValues(): Graph {
-    return this.#model.unet.recordTextKeyValues(this.#isConstant ? this.batch : 1, this.textTokens)
+    const { texts, layout } = this.#batch
+    return this.#model.unet.recordTextKeyValues(
+      this.#isConstant ? texts.length : 1,
+      layout.sources[0]?.length ?? 0,
+    )
   }
 
   /** Takes the compiled `recordKeyValues`, which stays the caller's. */
@@ -189,108 +191,145 @@ export class Conditioning {
     this.#program = program
   }
 
-  /** Declares the law's input, once for all layers; absent where no law acts inside attention. */
-  attentionControls(): { readonly attentionControls?: AttentionControls } {
-    if (!actsInAttention(this.#law) || !this.#isWeighted) return {}
-    const declared = new WeakMap<GraphBuilder, Tensor>()
-    const once = (b: GraphBuilder, name: string, shape: readonly number[]): Tensor => {
-      const tensor = declared.get(b) ?? b.input(name, shape)
-      declared.set(b, tensor)
-      return tensor
-    }
-    const { batch, textTokens } = this
-    const cross: AttentionControls['cross'] =
-      this.#law === 'logit-bias'
-        ? (_, b) => ({ logitBias: once(b, logitBiasInput, [batch, 1, textTokens]) })
-        : (_, b) => ({ valueGain: once(b, valueGainInput, [batch, textTokens]) })
-    return { attentionControls: { cross } }
+  /** Takes what fills the borrowed source of an edit. */
+  useBorrowed(borrowed: BorrowedSource): void {
+    this.#borrowed = borrowed
   }
 
-  /** What the network must be given before a call: nothing where the words stay. `encode` must have ended. */
-  async changesAt(call: number): Promise<TextInputs> {
+  /** The words at a call, undefined where they stay as they were. `encode` must have ended. */
+  async changesAt(call: number): Promise<Words | undefined> {
+    const { texts } = this.#batch
     const keys = this.#isConstant
       ? []
-      : this.#rows.map(each => `${this.#planIndex(each)} ${each.row} ${each.plan.keyAt(each.row, call)}`)
-    const key = keys.join('\n')
-    if (key === this.#key) return {}
+      : texts.map(each => `${this.#planIndex(each)} ${each.row} ${each.plan.keyAt(each.row, call)}`)
+    const key = [...keys, this.#borrowed?.keyAt(call) ?? ''].join('\n')
+    if (key === this.#key) return undefined
+    let values: readonly Float32Array[]
+    let weights: readonly Float32Array[]
     if (this.#constant) {
-      const { data, weights } = this.#constant
-      this.#current = { textKeyValues: await this.#project(data), ...this.#lawInputs(weights) }
+      const encodings = this.#constant
+      values = await this.#projectAll(encodings.map(({ data }) => data))
+      weights = encodings.map(each => each.weights)
     } else {
-      const values: Float32Array[] = []
-      const weights: Float32Array[] = []
-      for (const [index, row] of this.#rows.entries()) {
-        const encoding = await this.#encodingAt(row, call)
-        values.push(await this.#projectKept(keys[index] as string, encoding.data))
-        weights.push(encoding.weights)
+      const [some, others]: [Float32Array[], Float32Array[]] = [[], []]
+      for (const [index, text] of texts.entries()) {
+        const encoding = await this.#encodingAt(text, call)
+        some.push(await this.#projectKept(keys[index] as string, encoding.data))
+        others.push(encoding.weights)
       }
-      this.#current = { textKeyValues: joinFloats(values), ...this.#lawInputs(joinFloats(weights)) }
+      values = some
+      weights = others
     }
     this.#key = key
-    return this.#current
-  }
-
-  /** All inputs as the network has them now. */
-  get current(): TextInputs {
-    return this.#current
+    return {
+      textKeyValues: this.#composed(values, call),
+      ...(this.seamLaw && { weights: this.#composedWeights(weights) }),
+    }
   }
 
   /**
    * Classifier-free guidance (Ho & Salimans 2022) for any number of texts: u + Σ w·g·(dᵢ − u). Then the rescale of Lin
    * et al., which takes the deviation of the prediction without guidance: d, or u + Σ w·(dᵢ − u) for several texts.
    * @param output [B, …]
+   * @param trajectory of which picture
    */
-  guide(output: Float32Array): Float32Array {
-    if (!this.guided) return output
+  guide(output: Float32Array, trajectory: number): Float32Array {
+    const { rows, guided } = this.#batch
+    const length = output.length / rows.length
+    const first = rows.findIndex(row => row.trajectory === trajectory)
+    const answer = (row: number): Float32Array =>
+      output.subarray((first + row) * length, (first + row + 1) * length)
+    if (!guided) return rows.length === 1 ? output : answer(0)
     const { guidanceScale, guidanceRescale: rescale } = this.#request
-    const texts = this.#rows.slice(1)
-    const length = output.length / this.batch
-    const answer = (row: number): Float32Array => output.subarray(row * length, (row + 1) * length)
+    const texts = rows.filter(row => row.trajectory === trajectory).slice(1)
     const base = answer(0)
     const sum = (scale: number): Float32Array => {
       const result = new Float32Array(length)
+      const answers = texts.map((text, i) => ({ weight: scale * text.weight, data: answer(i + 1) }))
       for (let i = 0; i < length; i++) {
         const uncond = base[i] as number
         let value = uncond
-        for (let row = 0; row < texts.length; row++) {
-          const weight = scale * (texts[row] as TextRow).weight
-          value += weight * ((output[(row + 1) * length + i] as number) - uncond)
-        }
+        for (const { weight, data } of answers) value += weight * ((data[i] as number) - uncond)
         result[i] = value
       }
       return result
     }
-    const guided = sum(guidanceScale)
-    if (rescale <= 0) return guided
+    const predicted = sum(guidanceScale)
+    if (rescale <= 0) return predicted
     const isSingle = texts.length === 1 && texts[0]?.weight === 1
-    return guidanceRescale(isSingle ? answer(1) : sum(1), guided, rescale)
+    return guidanceRescale(isSingle ? answer(1) : sum(1), predicted, rescale)
   }
 
-  /** The chunks of all rows as they are encoded without weights, in one run. */
+  /** The picture that a row belongs to. */
+  trajectoryOf(row: number): number {
+    return (this.#batch.rows[row] as TextRow).trajectory
+  }
+
+  /** [B, S, Σ2C]: each source's tokens where the layout has them; zeros between them. */
+  #composed(values: readonly Float32Array[], call: number): Float32Array {
+    const { cells, layout } = this.#batch
+    const width = this.#model.unet.textKeyValueWidth
+    const own = cells.map(row => values[row[0] ?? 0] as Float32Array)
+    if (layout.sources.length === 1) return joinFloats(own)
+    const all = new Float32Array(layout.rows.length * layout.tokens * width)
+    for (const [b, row] of cells.entries()) {
+      for (const [g, text] of row.entries()) {
+        const start = (b * layout.tokens + (layout.sources[g]?.start ?? 0)) * width
+        const tokens = text === null ? this.#borrowed?.tokensAt(call, b, own) : values[text]
+        if (tokens) all.set(tokens, start)
+      }
+    }
+    return all
+  }
+
+  /** [B, S] */
+  #composedWeights(weights: readonly Float32Array[]): Float32Array {
+    const { cells, layout } = this.#batch
+    const all = new Float32Array(layout.rows.length * layout.tokens).fill(1)
+    for (const [b, row] of cells.entries()) {
+      for (const [g, text] of row.entries()) {
+        if (text === null) continue
+        all.set(weights[text] ?? [], b * layout.tokens + (layout.sources[g]?.start ?? 0))
+      }
+    }
+    return all
+  }
+
+  /** The chunks of all texts as they are encoded without weights, in one run. */
   #plainChunks(): TokenChunk[] {
     const { tokenizer } = this.#model
-    return this.#rows.flatMap(({ plan, row }) => {
+    const { texts, chunksEach } = this.#batch
+    return texts.flatMap(({ plan, row }) => {
       const parts = plan.rows[row]?.parts ?? []
       const chunks = parts.flatMap(({ states, stateAt, chunks: count }): TokenChunk[] =>
         padChunks<Token>(states[stateAt(0)]?.texts[0]?.chunks ?? [], count, tokenizer),
       )
-      return padChunks(chunks, this.#chunksEach, tokenizer)
+      return padChunks(chunks, chunksEach, tokenizer)
     })
   }
 
-  #encodingAt({ plan, row }: TextRow, call: number): Promise<Encoding> {
+  #encodingAt({ plan, row }: PlannedText, call: number): Promise<Encoding> {
     invariant(this.#encoder, 'a prompt that was not encoded')
-    return plan.encodingAt(row, call, this.#encoder, this.#chunksEach)
+    return plan.encodingAt(row, call, this.#encoder, this.#batch.chunksEach)
   }
 
-  #planIndex({ plan }: TextRow): number {
-    return plan === this.#rows[0]?.plan ? 0 : 1
+  #planIndex({ plan }: PlannedText): number {
+    return this.#batch.texts.findIndex(each => each.plan === plan)
   }
 
   async #project(encoderHiddenStates: Float32Array): Promise<Float32Array> {
     const results = await this.#program?.run({ encoderHiddenStates })
     invariant(results?.['textKeyValues'], 'projections of the text')
     return results['textKeyValues']
+  }
+
+  /** Of constant texts: projected once, and kept for edits whose borrowed tokens change. */
+  async #projectAll(data: readonly Float32Array[]): Promise<Float32Array[]> {
+    const key = 'constant'
+    const all = this.#kept.get(key) ?? (await this.#project(joinFloats(data)))
+    if (this.#borrowed) this.#kept.set(key, all)
+    const size = all.length / data.length
+    return data.map((_, i) => all.subarray(i * size, (i + 1) * size))
   }
 
   async #projectKept(key: string, data: Float32Array): Promise<Float32Array> {
@@ -305,19 +344,15 @@ export class Conditioning {
     return values
   }
 
-  /** @param weights of all rows' tokens. */
-  #lawInputs(weights: Float32Array): TextInputs {
-    if (!actsInAttention(this.#law) || !this.#isWeighted) return {}
-    if (this.#law === 'value-gain') return { [valueGainInput]: weights }
-    const bias = weights.map(weight => {
-      if (weight >= 0) return Math.max(Math.log(weight), smallestLogWeight)
-      throw new AttuneError(
-        'bad-argument',
-        `A weight of ${weight} has no meaning under the law logit-bias: no probability can be negative.`,
-        'Use weights from 0, or another emphasis.',
-      )
-    })
-    return { [logitBiasInput]: bias }
+  #checkWeights(weights: Float32Array): void {
+    if (this.seamLaw !== 'logit-bias') return
+    const negative = weights.find(weight => weight < 0)
+    if (negative === undefined) return
+    throw new AttuneError(
+      'bad-argument',
+      `A weight of ${negative} has no meaning under the law logit-bias: no probability can be negative.`,
+      'Use weights from 0, or another emphasis.',
+    )
   }
 }
 

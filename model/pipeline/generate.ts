@@ -6,27 +6,36 @@
  */
 import { AttuneError, invariant } from '../contract/errors.ts'
 import { checkSize, type ResolvedRequest } from '../contract/request.ts'
-import { type CaptureOptions, CapturePlan, type LiveMaps } from '../attention/capture.ts'
+import type { CaptureOptions, LiveMaps } from '../attention/capture.ts'
 import type { CapturedAttention } from '../attention/captured.ts'
 import type { Backend, Program } from '../graph/program.ts'
 import type { Pixels } from '../image/resample.ts'
-import { gaussianSource } from '../random/source.ts'
 import { correctedForStableDiffusion, createScheduler, type Scheduler } from '../schedulers/index.ts'
+import { joinFloats } from '../tensor/join.ts'
 import { toChannelsFirst, toChannelsLast } from '../tensor/layout.ts'
 import { timestepSinusoid } from '../unet/timestep.ts'
 import { latentsToVae } from '../vae/autoencoder-kl.ts'
 import { type AutoencodeStep, decodeLatents } from './autoencode.ts'
+import { checkpointOf, type RunCheckpoint, takeUp, type Trajectory } from './checkpoint.ts'
 import { Conditioning } from './conditioning.ts'
 import type { DiffusionModel } from './diffusion-model.ts'
 import { findNonFiniteLayer, firstNonFinite, nonFiniteError } from './finite.ts'
+import { type NoiseInputs, RunNoise } from './noise.ts'
 import { previewOf } from './preview.ts'
+import { type ControlEffect, Seam } from './seam.ts'
 import { blendKept, type LatentSize, prepareStart, type StartInputs } from './start.ts'
 
-export interface GenerateInputs extends StartInputs {
-  /** The draws of samplers that add noise: [C, h, w] each, in order; the seed's stream goes on when absent. */
-  readonly stepNoise?: readonly Float32Array[]
+export interface GenerateInputs extends StartInputs, NoiseInputs {
   /** Watch what words do: the picture keeps every bit. */
   readonly capture?: CaptureOptions
+  /** Evaluations, counted from 0, before which the run can be taken up again: `RunCheckpoint`s in the result. */
+  readonly keep?: 'all' | readonly number[]
+  /** Go on from a checkpoint of a run of the same model, size, sampler and steps. */
+  readonly resume?: RunCheckpoint
+  /** Evaluate once more without each control, when it first acts, to tell how much it does. */
+  readonly measureEffects?: boolean
+  /** Of an edit: decode the picture that it began with as well. */
+  readonly sourcePicture?: boolean
 }
 
 /** What is known after a step. */
@@ -42,18 +51,31 @@ export interface DenoiseProgress {
   readonly maps?: readonly LiveMaps[]
   /** This is no step: a tile of a picture that is encoded or decoded in tiles is done. */
   readonly tile?: AutoencodeStep
+  /** This is no step: something about the controls that the person should know before the run. */
+  readonly notice?: string
 }
 
 export interface GeneratedPicture {
   readonly picture: Pixels
   /** Final latents [1, C, h, w]. */
-  readonly latents: { readonly shape: readonly number[]; readonly data: Float32Array }
+  readonly latents: Latents
+  /** Of an edit: what it began with. */
+  readonly source?: { readonly latents: Latents; readonly picture?: Pixels }
   /** With `capture`. */
   readonly attention?: CapturedAttention
+  /** With `keep`, in order. */
+  readonly checkpoints?: readonly RunCheckpoint[]
+  /** With `measureEffects`, and always of an edit. */
+  readonly effects?: readonly ControlEffect[]
   /** Milliseconds by stage. */
   readonly timings: Readonly<Record<'text' | 'compile' | 'denoise' | 'decode', number>>
   /** Bytes of activations of the largest program. */
   readonly activationBytes: number
+}
+
+export interface Latents {
+  readonly shape: readonly number[]
+  readonly data: Float32Array
 }
 
 /**
@@ -76,10 +98,12 @@ export async function* generate(
   }
   const positions = size.height * size.width
   const config = correctedForStableDiffusion(model.schedulerConfig, request.sampler)
-  const scheduler = createScheduler(request.sampler, config, request.steps, {
-    strength: inputs.init ? request.strength : undefined,
-  })
-  const noise = noiseOf(request, inputs, size, scheduler)
+  const newScheduler = (): Scheduler =>
+    createScheduler(request.sampler, config, request.steps, {
+      strength: inputs.init ? request.strength : undefined,
+    })
+  const scheduler = newScheduler()
+  const noise = new RunNoise(request, inputs, size, scheduler)
   const stop = (): void => throwIfAborted(signal)
   const timings = { text: 0, compile: 0, denoise: 0, decode: 0 }
   const programs: Program[] = []
@@ -94,13 +118,13 @@ export async function* generate(
     return program
   }
   try {
-    const calls = scheduler.timesteps.length - scheduler.startIndex
+    const first = scheduler.startIndex
+    const calls = scheduler.timesteps.length - first
     const words = new Conditioning(model, request, calls)
-    const { batch, textTokens } = words
-    const watched = inputs.capture && words.captureText(inputs.capture.half ?? 'cond')
-    const capture = watched && new CapturePlan(watched, inputs.capture)
-    const { attentionControls } = words.attentionControls()
-    const controls = capture ? capture.controls(watched.sample, attentionControls) : attentionControls
+    const seam = new Seam(model, request, words, { calls, latent: size, capture: inputs.capture })
+    const at = { step: 0, steps: calls, sigma: scheduler.sigmas[first] ?? 0, milliseconds: 0 }
+    for (const notice of seam.notices) yield { ...at, notice }
+    const { batch } = words
     // The text encoder runs beside the compilation where it is another runtime: both wait for other things.
     const encoding = timed(timings, 'text', () => words.encode())
     // Looked at below; a failure before that must not count as unhandled.
@@ -113,13 +137,14 @@ export async function* generate(
       timeSinusoid: timestepSinusoid(scheduler.timesteps, finestChannels, flipSinToCos, freqShift),
     })
     words.useProgram(await compile(words.recordKeyValues()))
+    const { attentionControls } = seam
     const unet = await compile(
       model.unet.recordDenoise({
         batch,
         height: size.height,
         width: size.width,
-        textTokens,
-        ...(controls && { attentionControls: controls }),
+        textTokens: words.layout.tokens,
+        ...(attentionControls && { attentionControls }),
         // As diffusers: a latent of odd size is drawn, not refused.
         unevenSizes: true,
       }),
@@ -127,79 +152,135 @@ export async function* generate(
     invariant(timeProjections, 'projections of time')
     await encoding
 
-    const steps = calls
     const autoencode = { backend, compile, stop, tilePixels: request.vaeTile }
     const fullStrength = (request.strength ?? 1) >= 1
     const start = yield* tilesAsProgress(
       prepareStart(model, autoencode, scheduler, size, inputs, noise.draw, fullStrength),
-      { step: 0, steps, sigma: scheduler.sigmas[scheduler.startIndex] ?? 0 },
+      at,
     )
-    let latents = start.latents
+    const pictures: Trajectory[] = Array.from({ length: words.trajectories }, (_, i) => ({
+      latents: start.latents,
+      scheduler: i === 0 ? scheduler : newScheduler(),
+    }))
+    const { resume } = inputs
+    if (resume) takeUp(resume, pictures, noise, unet)
+    const from = resume?.index ?? first
+    const checkpoints: RunCheckpoint[] = []
     const timeWidth = model.unet.timeProjectionWidth
-    for (let index = scheduler.startIndex; index < scheduler.timesteps.length; index++) {
+    for (let index = from; index < scheduler.timesteps.length; index++) {
       stop()
+      const call = index - first
       const started = performance.now()
-      const scaled = scheduler.scaleModelInput(latents, index)
+      if (inputs.keep === 'all' || inputs.keep?.includes(call)) {
+        checkpoints.push(await checkpointOf(index, call, pictures, noise, unet))
+      }
+      const sigma = scheduler.sigmas[index] ?? 0
+      const samples = pictures.map(each => each.scheduler.scaleModelInput(each.latents, index))
       const values = {
-        sample: networkInput(scaled, start.extraChannels, batch, size),
+        sample: networkInput(
+          Array.from({ length: batch }, (_, row) => samples[words.trajectoryOf(row)] as Float32Array),
+          start.extraChannels,
+          size,
+        ),
         timeProjections: timeProjections.slice(index * timeWidth, (index + 1) * timeWidth),
         // Given when they change: a program keeps its inputs.
-        ...(await words.changesAt(index - scheduler.startIndex)),
-        ...(index === scheduler.startIndex && capture?.inputs),
+        ...(await seam.changesAt(call, sigma)),
+      }
+      const guided = (output: Float32Array): Float32Array[] => {
+        const planes = toChannelsFirst(output, size.channels, positions)
+        return pictures.map((_, trajectory) => words.guide(planes, trajectory))
       }
       const outputs = await unet.run(values)
       const { modelOutput } = outputs
       invariant(modelOutput, 'the UNet gives modelOutput')
       if (firstNonFinite(modelOutput) >= 0) {
-        const layer = await findNonFiniteLayer(unet.graph, backend, {
-          ...words.current,
-          ...capture?.inputs,
-          ...values,
-        })
-        throw nonFiniteError(
-          `The network's answer at step ${index - scheduler.startIndex + 1}`,
-          layer,
-          request.precision,
-        )
+        const layer = await findNonFiniteLayer(unet.graph, backend, { ...seam.current, ...values })
+        throw nonFiniteError(`The network's answer at step ${call + 1}`, layer, request.precision)
       }
-      const output = toChannelsFirst(modelOutput, size.channels, positions)
-      const prediction = words.guide(output)
-      const { prevSample, predOriginalSample } = scheduler.step(prediction, index, latents, noise.step)
-      latents = start.blend ? blendKept(prevSample, start.blend, scheduler, index + 1) : prevSample
+      const predictions = guided(modelOutput)
+      if (inputs.measureEffects) {
+        await seam.measureAt(call, sigma, predictions, async changed => {
+          const answer = await unet.run(changed)
+          return guided(answer['modelOutput'] as Float32Array)
+        })
+      }
+      noise.begin()
+      let predOriginalSample = new Float32Array()
+      for (const [i, picture] of pictures.entries()) {
+        const step = picture.scheduler.step(
+          predictions[i] as Float32Array,
+          index,
+          picture.latents,
+          noise.replay(),
+        )
+        picture.latents = start.blend
+          ? blendKept(step.prevSample, start.blend, scheduler, index + 1)
+          : step.prevSample
+        predOriginalSample = step.predOriginalSample as Float32Array<ArrayBuffer>
+      }
+      seam.blendAt(call, outputs, pictures)
       const milliseconds = performance.now() - started
       timings.denoise += milliseconds
       yield {
-        step: index - scheduler.startIndex + 1,
-        steps,
-        sigma: scheduler.sigmas[index] ?? 0,
+        step: call + 1,
+        steps: calls,
+        sigma,
         milliseconds,
         ...(model.preview && {
           preview: previewOf(predOriginalSample, size.width, size.height, model.preview),
         }),
-        ...(inputs.capture?.live && capture && { maps: capture.liveMaps(outputs) }),
+        ...(inputs.capture?.live && { maps: seam.liveMaps(outputs) }),
       }
     }
-    if (firstNonFinite(latents) >= 0) throw nonFiniteError('The final latents', undefined, request.precision)
+    for (const { latents } of pictures) {
+      if (firstNonFinite(latents) >= 0)
+        throw nonFiniteError('The final latents', undefined, request.precision)
+    }
 
     stop()
-    const attention = capture?.read(await unet.readStates(), request, calls)
+    const attention = seam.hasCapture ? seam.read(await unet.readStates(), calls) : undefined
     const began = performance.now() - timings.compile
-    const vaeLatents = toChannelsLast(latentsToVae(latents, model.vae.config), size.channels, positions)
-    const { image, program: decoder } = yield* tilesAsProgress(
-      decodeLatents(model.vae, vaeLatents, size, autoencode),
-      { step: steps, steps, sigma: 0 },
+    const results = pictures.map(
+      ({ latents }): Latents => ({
+        shape: [1, size.channels, size.height, size.width],
+        data: latents,
+      }),
     )
-    if (firstNonFinite(image) >= 0) {
-      const layer = decoder && (await findNonFiniteLayer(decoder.graph, backend, { latents: vaeLatents }))
-      throw nonFiniteError('The decoded picture', layer, request.precision)
+    const last = results.at(-1)
+    invariant(last, 'a picture')
+    const decode = async function* (latents: Latents): AsyncGenerator<DenoiseProgress, Pixels> {
+      const vaeLatents = toChannelsLast(
+        latentsToVae(latents.data, model.vae.config),
+        size.channels,
+        positions,
+      )
+      const { image, program: decoder } = yield* tilesAsProgress(
+        decodeLatents(model.vae, vaeLatents, size, autoencode),
+        { step: calls, steps: calls, sigma: 0 },
+      )
+      if (firstNonFinite(image) >= 0) {
+        const layer = decoder && (await findNonFiniteLayer(decoder.graph, backend, { latents: vaeLatents }))
+        throw nonFiniteError('The decoded picture', layer, request.precision)
+      }
+      return toPixels(image, request.width, request.height)
     }
-    const picture = toPixels(image, request.width, request.height)
+    const picture = yield* decode(last)
+    const [before] = results
+    const source = results.length > 1 &&
+      before && {
+        latents: before,
+        ...(inputs.sourcePicture && { picture: yield* decode(before) }),
+      }
     // Compilation counts for itself.
     timings.decode = performance.now() - timings.compile - began
+    const effects = seam.effectsOf(results.map(({ data }) => data))
     return {
       picture,
-      latents: { shape: [1, size.channels, size.height, size.width], data: latents },
+      latents: last,
+      ...(source && { source }),
       ...(attention && { attention }),
+      ...(inputs.keep && { checkpoints }),
+      ...(effects.length > 0 && { effects }),
       timings,
       activationBytes,
     }
@@ -229,64 +310,20 @@ function timeFacts(model: DiffusionModel): {
   return { finestChannels: levels[0]?.channels ?? 0, flipSinToCos, freqShift }
 }
 
-/** [C, h, w] and what an inpainting model sees beside it → [B, h, w, C (+ 1 + C)], the same for all rows. */
+/** [C, h, w] of each row and what an inpainting model sees beside it → [B, h, w, C (+ 1 + C)]. */
 function networkInput(
-  sample: Float32Array,
+  samples: readonly Float32Array[],
   extra: Float32Array | undefined,
-  batch: number,
   size: LatentSize,
 ): Float32Array {
   const positions = size.height * size.width
-  const planes = new Float32Array(sample.length + (extra?.length ?? 0))
-  planes.set(sample)
-  if (extra) planes.set(extra, sample.length)
-  const one = toChannelsLast(planes, planes.length / positions, positions)
-  if (batch === 1) return one
-  const both = new Float32Array(batch * one.length)
-  for (let b = 0; b < batch; b++) both.set(one, b * one.length)
-  return both
-}
-
-interface Noise {
-  readonly draw: (count: number) => Float32Array
-  readonly step: () => Float32Array
-}
-
-/** The seed's stream, or the given draws; wrong numbers of draws are refused before the run. */
-function noiseOf(
-  request: ResolvedRequest,
-  inputs: GenerateInputs,
-  { channels, height, width }: LatentSize,
-  scheduler: Scheduler,
-): Noise {
-  const count = channels * height * width
-  const wrong = (what: string, length: number): AttuneError =>
-    new AttuneError(
-      'bad-argument',
-      `${what} has ${length} numbers; this run needs ${count} (${channels}x${height}x${width}).`,
-      'Make the file for this model and this size.',
-    )
-  if (inputs.initialNoise && inputs.initialNoise.length !== count) {
-    throw wrong('The initial noise', inputs.initialNoise.length)
+  const rows = new Map<Float32Array, Float32Array>()
+  const lastOf = (sample: Float32Array): Float32Array => {
+    const planes = extra ? joinFloats([sample, extra]) : sample
+    return toChannelsLast(planes, planes.length / positions, positions)
   }
-  const given = inputs.stepNoise
-  if (given) {
-    const odd = given.find(each => each.length !== count)
-    if (odd) throw wrong('A draw of the step noise', odd.length)
-    if (given.length < scheduler.drawCount) {
-      throw new AttuneError(
-        'bad-argument',
-        `The step noise holds ${given.length} draws; ${request.sampler} needs ${scheduler.drawCount} for this run.`,
-        'Add draws to the file, or take fewer steps.',
-      )
-    }
-  }
-  const source = gaussianSource(request.rng === 'philox' ? 'cuda' : 'cpu', BigInt(request.seed))
-  let used = 0
-  return {
-    draw: length => source.randn(length),
-    step: () => given?.[used++] ?? source.randn(count),
-  }
+  for (const sample of samples) if (!rows.has(sample)) rows.set(sample, lastOf(sample))
+  return joinFloats(samples.map(sample => rows.get(sample) as Float32Array))
 }
 
 /** −1 … 1 [H, W, 3] → bytes, rounded as numpy rounds (half to even). */

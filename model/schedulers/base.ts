@@ -1,5 +1,5 @@
 import { AttuneError, invariant } from '../contract/errors.ts'
-import type { PredictionType, SamplerId, Scheduler, StepResult } from './scheduler.ts'
+import type { PredictionType, SamplerId, Scheduler, SchedulerSnapshot, StepResult } from './scheduler.ts'
 
 /** A weight and the array that it multiplies. */
 export type Term = readonly [weight: number, values: Float32Array | Float64Array]
@@ -149,6 +149,22 @@ export abstract class PlannedScheduler implements Scheduler {
   }
 
   /** @inheritdoc */
+  snapshot(): SchedulerSnapshot {
+    const { kind, nextIndex, timesteps } = this
+    return { kind, nextIndex, timesteps: timesteps.length, memory: structuredClone(this.memory()) }
+  }
+
+  /** @inheritdoc */
+  restore(snapshot: SchedulerSnapshot): void {
+    invariant(
+      snapshot.kind === this.kind && snapshot.timesteps === this.timesteps.length,
+      `A run of ${snapshot.kind} cannot go on with ${this.kind}.`,
+    )
+    this.nextIndex = snapshot.nextIndex
+    this.recall(structuredClone(snapshot.memory))
+  }
+
+  /** @inheritdoc */
   reset(): void {
     this.nextIndex = this.startIndex
     this.forget()
@@ -158,6 +174,13 @@ export abstract class PlannedScheduler implements Scheduler {
   protected scale(sample: Float32Array, _index: number): Float32Array {
     return sample.slice()
   }
+
+  /** The history of earlier steps as `recall` takes it back. */
+  protected memory(): unknown {
+    return undefined
+  }
+
+  protected recall(_memory: unknown): void {}
 
   /** Drops the history of earlier steps, where a sampler has one. */
   protected forget(): void {}

@@ -62,6 +62,16 @@ export class DpmSolverScheduler extends PlannedScheduler {
     return mixtureOfSigma(this.sigma(index))
   }
 
+  protected override memory(): unknown {
+    return { history: this.history, warm: this.warm }
+  }
+
+  protected override recall(memory: unknown): void {
+    const { history, warm } = memory as { history: Float32Array[]; warm: number }
+    this.history = history
+    this.warm = warm
+  }
+
   protected override forget(): void {
     this.history = []
     this.warm = 0

@@ -89,6 +89,14 @@ export class HeunScheduler extends PlannedScheduler {
     }
   }
 
+  protected override memory(): unknown {
+    return this.half
+  }
+
+  protected override recall(memory: unknown): void {
+    this.half = memory as HalfStep | undefined
+  }
+
   protected override forget(): void {
     this.half = undefined
   }

@@ -31,6 +31,16 @@ export interface StepResult {
   readonly predOriginalSample: Float32Array
 }
 
+/** Where a scheduler stands in its run. */
+export interface SchedulerSnapshot {
+  readonly kind: SamplerId
+  readonly timesteps: number
+  /** The evaluation that is due. */
+  readonly nextIndex: number
+  /** The sampler's own history; structured-cloneable. */
+  readonly memory: unknown
+}
+
 export interface Scheduler {
   readonly kind: SamplerId
   /**
@@ -69,6 +79,15 @@ export interface Scheduler {
    * renews what must not change. A new array.
    */
   addNoise(original: Float32Array, noise: Float32Array, index: number): Float32Array
+
+  /** All that a later run needs to go on from here: plain data, a copy. */
+  snapshot(): SchedulerSnapshot
+
+  /**
+   * Goes back to a snapshot of a scheduler with the same table.
+   * @throws AttuneError `internal` for one of another sampler or another number of steps
+   */
+  restore(snapshot: SchedulerSnapshot): void
 
   /** Forgets the history of earlier steps: the next run begins at `startIndex` and repeats the first bit for bit. */
   reset(): void

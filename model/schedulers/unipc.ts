@@ -63,6 +63,21 @@ export class UniPcScheduler extends PlannedScheduler {
     return mixtureOfSigma(this.sigma(index))
   }
 
+  protected override memory(): unknown {
+    return { history: this.history, last: this.last, warm: this.warm }
+  }
+
+  protected override recall(memory: unknown): void {
+    const { history, last, warm } = memory as {
+      history: Float32Array[]
+      last: LastStep | undefined
+      warm: number
+    }
+    this.history = history
+    this.last = last
+    this.warm = warm
+  }
+
   protected override forget(): void {
     this.history = []
     this.last = undefined

@@ -174,7 +174,11 @@ export class EngineSeat {
       const run = generate(model, backend, used, prepareInputs(inputs, used), signal)
       let next = await run.next()
       for (; !next.done; next = await run.next()) {
-        const { tile, milliseconds } = next.value
+        const { tile, milliseconds, notice } = next.value
+        if (notice !== undefined) {
+          this.#place.post({ type: 'notice', id, text: notice })
+          continue
+        }
         if (!tile) steps.push(milliseconds)
         if (tile?.notice !== undefined) this.#place.post({ type: 'notice', id, text: tile.notice })
         this.#place.post({ type: 'progress', id, progress: next.value })

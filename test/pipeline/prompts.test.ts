@@ -171,7 +171,7 @@ const changes = async (words: Partial<ResolvedRequest>, calls: number): Promise<
   all.useProgram(await backend.compile(all.recordKeyValues()))
   const found: number[] = []
   for (let call = 0; call < calls; call++) {
-    if ('textKeyValues' in (await all.changesAt(call))) found.push(call)
+    if (await all.changesAt(call)) found.push(call)
   }
   return found
 }

@@ -1,0 +1,234 @@
+/**
+ * The attention of one run: its words, what the request asks of them, and what is watched, joined into the inputs of
+ * the denoising graph.
+ */
+import type { Controls } from '../contract/controls.ts'
+import { AttuneError } from '../contract/errors.ts'
+import type { ResolvedRequest } from '../contract/request.ts'
+import { type CaptureOptions, CapturePlan, type LiveMaps } from '../attention/capture.ts'
+import type { CapturedAttention } from '../attention/captured.ts'
+import { type ControlKind, ControlPlan, type SeamInputs } from '../attention/control-plan.ts'
+import { chooseBlendGrid } from '../attention/edit/local-blend.ts'
+import { EditPlan } from '../attention/edit/plan.ts'
+import type { AttentionGrid } from '../nn/transformer.ts'
+import type { AttentionControls } from '../unet/unet-2d-condition-model.ts'
+import type { Trajectory } from './checkpoint.ts'
+import type { Conditioning } from './conditioning.ts'
+import type { DiffusionModel } from './diffusion-model.ts'
+
+/** How much a control does. */
+export interface ControlEffect {
+  readonly control: ControlKind | 'edit'
+  /**
+   * ‖with − without‖ / ‖without‖: of the guided prediction at the evaluation where the control first acts; of an edit, of
+   * the final latents against those of the source.
+   */
+  readonly change: number
+  /** The evaluation that was measured, from 1; absent for an edit. */
+  readonly step?: number
+}
+
+/** Below it nobody sees a difference: a thousandth of the prediction. */
+export const noEffect = 1e-3
+
+export interface SeamOptions {
+  /** Evaluations of the network that will be made. */
+  readonly calls: number
+  /** Of the latents. */
+  readonly latent: AttentionGrid
+  readonly capture?: CaptureOptions | undefined
+}
+
+export class Seam {
+  /** What the person should know before the run, a sentence or two each. */
+  readonly notices: readonly string[]
+  readonly hasCapture: boolean
+  /** For the denoising graph; recorded once. */
+  readonly attentionControls: AttentionControls | undefined
+  readonly #words: Conditioning
+  readonly #request: ResolvedRequest
+  readonly #controls: Controls
+  readonly #latent: AttentionGrid
+  readonly #plan: ControlPlan
+  readonly #edit: EditPlan | undefined
+  readonly #capture: CapturePlan | undefined
+  readonly #blendGrid: AttentionGrid | undefined
+  readonly #effects: ControlEffect[] = []
+  #current: SeamInputs = {}
+  /** What a measurement has changed, and the next call must be given again. */
+  #restored: SeamInputs = {}
+  #weights: Float32Array | undefined
+  #version = 0
+
+  /** @throws AttuneError for words and controls that cannot act */
+  constructor(
+    model: DiffusionModel,
+    request: ResolvedRequest,
+    words: Conditioning,
+    { calls, latent, capture }: SeamOptions,
+  ) {
+    const { unet } = model
+    const controls = request.controls ?? {}
+    this.#words = words
+    this.#request = request
+    this.#controls = controls
+    this.#latent = latent
+    if (
+      (controls.paint?.length || controls.regions || controls.edit) &&
+      unet.crossAttentionLayers.length === 0
+    ) {
+      throw new AttuneError(
+        'unsupported',
+        'This model has no layer that asks the text.',
+        'Choose another model.',
+      )
+    }
+    const sizes = unet.crossAttentionLayers.map(({ downsampleFactor: factor }) => ({
+      height: Math.ceil(latent.height / factor),
+      width: Math.ceil(latent.width / factor),
+    }))
+    const grids = [...new Map(sizes.map(grid => [`${grid.height}x${grid.width}`, grid])).values()]
+    const layers = unet.crossAttentionLayers.map(({ keyOffset, valueOffset, numHeads, headDim }) => ({
+      keyOffset,
+      valueOffset,
+      width: numHeads * headDim,
+    }))
+    if (controls.edit) {
+      const why = 'An edit needs'
+      const texts = { source: words.textOf('cond', why, 0), target: words.textOf('cond', why) }
+      this.#edit = new EditPlan(controls.edit, texts, words.layout, calls, layers)
+      words.useBorrowed(this.#edit)
+    }
+    const edit = this.#edit
+    this.#plan = new ControlPlan({
+      controls,
+      layout: words.layout,
+      calls,
+      seamLaw: words.seamLaw,
+      text: why => words.textOf('cond', why),
+      padding: () => words.padding(),
+      picture: request,
+      latent,
+      grids,
+      ...(edit && { edit }),
+    })
+    const half = capture?.half ?? 'cond'
+    const watched = capture && words.textOf(half, 'Word maps need')
+    const needs = edit?.blendNeeds
+    if (needs) {
+      this.#blendGrid = chooseBlendGrid(grids, latent)
+    }
+    if (watched || needs) {
+      this.#capture = new CapturePlan(watched, capture, {
+        ...(edit && half === 'cond' && { rowsOf: row => edit.rowsOf(row) }),
+        ...(needs && this.#blendGrid && { running: { ...needs, grid: this.#blendGrid } }),
+      })
+    }
+    this.hasCapture = watched !== undefined
+    const planned = this.#plan.attentionControls
+    const sample = watched?.sample ?? needs?.samples[0] ?? 0
+    this.attentionControls = this.#capture ? this.#capture.controls(sample, planned) : planned
+    this.notices = [...(edit?.notices ?? []), ...this.#plan.notices]
+  }
+
+  /** What the network must be given before a call: nothing where all stays. */
+  async changesAt(call: number, sigma: number): Promise<SeamInputs> {
+    const words = await this.#words.changesAt(call)
+    if (words) {
+      this.#weights = words.weights
+      this.#version++
+    }
+    const isFirst = Object.keys(this.#current).length === 0
+    const changed: SeamInputs = {
+      ...this.#restored,
+      ...(words && { textKeyValues: words.textKeyValues }),
+      ...this.#plan.inputsAt(call, sigma, this.#given),
+      ...(isFirst && this.#capture?.inputs),
+    }
+    this.#restored = {}
+    this.#current = { ...this.#current, ...changed }
+    return changed
+  }
+
+  /** All inputs as the network has them now. */
+  get current(): SeamInputs {
+    return this.#current
+  }
+
+  /**
+   * Compares a call's predictions with those without each control that acts here for the first time.
+   * @param evaluate runs the network with some inputs changed; what is captured stays as it is
+   */
+  async measureAt(
+    call: number,
+    sigma: number,
+    predictions: readonly Float32Array[],
+    evaluate: (changed: SeamInputs) => Promise<readonly Float32Array[]>,
+  ): Promise<void> {
+    const measured = new Set(this.#effects.map(({ control }) => control))
+    for (const kind of this.#plan.activeAt(call)) {
+      if (measured.has(kind)) continue
+      const changed = this.#plan.without(kind, call, sigma, this.#given)
+      const without = await evaluate({ ...this.#restored, ...changed, ...this.#capture?.pausedInputs })
+      const [own, other] = [predictions.at(-1), without.at(-1)]
+      if (own && other) this.#effects.push({ control: kind, change: distance(own, other), step: call + 1 })
+      // The program keeps what it was given last: also a second measurement of this call needs it back.
+      const names = Object.keys(changed)
+      const back = Object.fromEntries(names.map(name => [name, this.#current[name] as Float32Array]))
+      this.#restored = { ...this.#restored, ...back, ...this.#capture?.inputs }
+    }
+  }
+
+  get #given(): { readonly weights: Float32Array | undefined; readonly version: number } {
+    return { weights: this.#weights, version: this.#version }
+  }
+
+  /** Holds an edited picture to its source outside of the mask. */
+  blendAt(
+    call: number,
+    outputs: Readonly<Record<string, Float32Array>>,
+    pictures: readonly Trajectory[],
+  ): void {
+    const [source] = pictures
+    const target = pictures.at(-1)
+    if (!this.#edit || !this.#capture || !this.#blendGrid || !source || !target) return
+    target.latents = this.#edit.blend(
+      call,
+      this.#blendGrid,
+      this.#latent,
+      this.#capture.runningMaps(outputs),
+      {
+        source: source.latents,
+        target: target.latents,
+      },
+    )
+  }
+
+  /** The live maps among a run's outputs. */
+  liveMaps(outputs: Readonly<Record<string, Float32Array>>): LiveMaps[] {
+    return this.#capture?.liveMaps(outputs) ?? []
+  }
+
+  /** What was captured, after the last evaluation. */
+  read(states: Readonly<Record<string, Float32Array>>, calls: number): CapturedAttention | undefined {
+    return this.hasCapture ? this.#capture?.read(states, this.#request, calls) : undefined
+  }
+
+  /** @param latents final ones of each picture */
+  effectsOf(latents: readonly Float32Array[]): ControlEffect[] {
+    const [source, target] = latents
+    const edit =
+      this.#edit && source && target ? [{ control: 'edit' as const, change: distance(target, source) }] : []
+    return [...this.#effects, ...edit]
+  }
+}
+
+/** ‖a − b‖ / ‖b‖ */
+function distance(a: Float32Array, b: Float32Array): number {
+  let [difference, norm] = [0, 0]
+  for (let i = 0; i < b.length; i++) {
+    difference += ((a[i] as number) - (b[i] as number)) ** 2
+    norm += (b[i] as number) ** 2
+  }
+  return Math.sqrt(difference / norm)
+}
