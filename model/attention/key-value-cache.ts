@@ -137,7 +137,7 @@ export abstract class SourceCache {
     return this.#inTurn(() => this.#take(states, 0))
   }
 
-  /** Lets go of all memory, once running calls have ended. */
+  /** Lets go of all memory, once the calls before it have ended; later ones are refused. */
   dispose(): void {
     this.#disposed = true
     this.#turn = this.#turn.then(() => {
@@ -291,10 +291,12 @@ export abstract class SourceCache {
 
   /** One call after another: a program has room for one run's data at a time. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const result = this.#turn.then(() => {
-      if (this.#disposed) throw new AttuneError('bad-argument', 'This cache was disposed.', 'Make a new one.')
-      return work()
-    })
+    if (this.#disposed) {
+      return Promise.reject(
+        new AttuneError('bad-argument', 'This cache was disposed.', 'Project the source anew.'),
+      )
+    }
+    const result = this.#turn.then(work)
     this.#turn = result.catch(() => undefined)
     return result
   }

@@ -53,6 +53,16 @@ export function readable(words: readonly TextWord[]): string {
  * @throws AttuneError `bad-argument` when it stands nowhere
  */
 export function phraseRows(text: CaptureText, phrase: string, words = textWords(text)): number[] {
+  const rows = findPhrase(text, phrase, words)
+  if (rows.length > 0) return rows
+  throw notAmong(
+    phrase,
+    words.map(word => word.text),
+  )
+}
+
+/** As `phraseRows`, but no rows where the phrase stands nowhere. */
+export function findPhrase(text: CaptureText, phrase: string, words = textWords(text)): number[] {
   const found = new Set<TextWord>()
   for (const { start, end } of phrasePlaces(text.prompt, phrase)) {
     for (const word of words) if (word.start < end && start < word.end) found.add(word)
@@ -64,15 +74,7 @@ export function phraseRows(text: CaptureText, phrase: string, words = textWords(
       if (from < end && start < from + word.text.length) found.add(word)
     }
   }
-  if (found.size === 0) throw missing(phrase, words)
   return [...found].flatMap(({ places }) => places.map(({ row }) => row)).sort((a, b) => a - b)
-}
-
-function missing(phrase: string, words: readonly TextWord[]): AttuneError {
-  return notAmong(
-    phrase,
-    words.map(({ text }) => text),
-  )
 }
 
 /** The error for a phrase that a prompt does not have, naming the words that it has. */

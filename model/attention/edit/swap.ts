@@ -6,6 +6,7 @@
  * Source: damian0815/compel `doc/syntax.md`; `s` is the window of self-attention, `t` that of cross-attention.
  */
 import type { ControlWindow, EditControl } from '../../contract/controls.ts'
+import { parseCompel } from '../../prompt/compel.ts'
 import { CompelReader } from '../../prompt/compel-fragments.ts'
 import { type PromptProblem, Problems, type Span } from '../../prompt/source.ts'
 import type { ParsedPrompt, PromptSwap } from '../../prompt/types.ts'
@@ -38,16 +39,14 @@ export interface SwapPrompts extends Pick<EditControl, 'cross' | 'crossWords' | 
  * widest; self-attention knows no words, and takes the widest.
  */
 export function swapPrompts(parsed: ParsedPrompt): SwapPrompts | undefined {
-  const found = parsed.parts
-    .flatMap(part => part.texts.flatMap(text => text.swaps))
-    .toSorted((a, b) => a.span.start - b.span.start)
-  if (found.length === 0) return undefined
+  const { reader, cuts } = cutsOf(parsed)
+  if (cuts.length === 0) return undefined
   const problems = new Problems(parsed.source)
-  // The parser has told its problems already.
-  const reader = new CompelReader(parsed.source, new Problems(parsed.source))
-  const cuts = found.map(swap => cutOf(reader, swap))
-  const swaps = found.map((swap, index) => ({
-    original: cuts[index]?.original.inner ?? '',
+  let end = 0
+  const outer = cuts.filter(({ span }) => span.end > end && (end = span.end))
+  const whole = { start: 0, end: parsed.source.length }
+  const swaps = outer.map(({ swap, original }) => ({
+    original: surgery(reader, cuts, 'original', original.inner).trim(),
     edited: swap.edited
       .map(({ text }) => text)
       .join(' ')
@@ -70,8 +69,8 @@ export function swapPrompts(parsed: ParsedPrompt): SwapPrompts | undefined {
     break
   }
   return {
-    source: surgery(reader, cuts, ({ original }) => original),
-    target: surgery(reader, cuts, ({ edited }) => edited),
+    source: surgery(reader, cuts, 'original', whole),
+    target: swapless(surgery(reader, cuts, 'edited', whole)),
     cross,
     self,
     crossWords: swaps
@@ -82,13 +81,15 @@ export function swapPrompts(parsed: ParsedPrompt): SwapPrompts | undefined {
   }
 }
 
+/** Ranges of the text as typed. */
 interface Words {
-  readonly typed: string
+  readonly typed: Span
   /** Without brackets and quotes around the whole. */
-  readonly inner: string
+  readonly inner: Span
 }
 
 interface Cut {
+  readonly swap: PromptSwap
   /** From the first sign of the original, brackets included, to the last bracket of the swap. */
   readonly span: Span
   readonly original: Words
@@ -98,8 +99,20 @@ interface Cut {
 const operator = /\s*\.swap\s*\(/y
 const chained = /(\s*)\.(?:attend|swap|blend|and|add)\s*\(/y
 
+/** All swaps in the order of the text; one in the original of another comes behind it. */
+function cutsOf({ source, parts }: ParsedPrompt): { readonly reader: CompelReader; readonly cuts: Cut[] } {
+  // The parser has told its problems already.
+  const reader = new CompelReader(source, new Problems(source))
+  const cuts = parts
+    .flatMap(part => part.texts.flatMap(text => text.swaps))
+    .map(swap => cutOf(reader, swap))
+    .toSorted((a, b) => a.span.start - b.span.start || b.span.end - a.span.end)
+  return { reader, cuts }
+}
+
 /** Finds the parts of a swap in the text as typed; its span begins behind an opening bracket or quote. */
-function cutOf(reader: CompelReader, { span }: PromptSwap): Cut {
+function cutOf(reader: CompelReader, swap: PromptSwap): Cut {
+  const { span } = swap
   const { source } = reader
   const close = span.end - 1
   const argumentsAt = (at: number): number | undefined => {
@@ -121,6 +134,7 @@ function cutOf(reader: CompelReader, { span }: PromptSwap): Cut {
   }
   const [edited] = reader.list(args ?? close, close)
   return {
+    swap,
     span: { start, end: span.end },
     original: wordsOf(reader, { start, end: start < from ? to + 1 : to }),
     edited: wordsOf(reader, edited?.span ?? { start: close, end: close }),
@@ -134,29 +148,45 @@ function wordsOf(reader: CompelReader, { start, end }: Span): Words {
     from++
     to--
   }
-  return { typed: source.slice(start, end), inner: source.slice(from, to).trim() }
+  return { typed: { start, end }, inner: { start: from, end: to } }
 }
 
-function surgery(reader: CompelReader, cuts: readonly Cut[], choose: (cut: Cut) => Words): string {
+/** A range of the text with one side of each swap in it. */
+function surgery(
+  reader: CompelReader,
+  cuts: readonly Cut[],
+  side: 'original' | 'edited',
+  { start, end }: Span,
+): string {
   const { source } = reader
+  const inside = cuts.filter(({ span }) => span.start >= start && span.end <= end)
+  if (inside.length === 0) return source.slice(start, end)
   let result = ''
-  let at = 0
-  for (const cut of cuts) {
+  let at = start
+  for (const [index, cut] of inside.entries()) {
     if (cut.span.start < at) continue
+    let behind = index + 1
+    while ((inside[behind]?.span.start ?? end) < cut.span.end) behind++
+    const nested = inside.slice(index + 1, behind)
     result += source.slice(at, cut.span.start)
     at = cut.span.end
-    const { typed, inner } = choose(cut)
+    const words = cut[side]
+    const inner = surgery(reader, nested, side, words.inner)
+    const [opening, closing] = [
+      source.slice(words.typed.start, words.inner.start),
+      source.slice(words.inner.end, words.typed.end),
+    ]
     const next = source[at] ?? ' '
-    if (inner === '') {
+    if (inner.trim() === '') {
       // Nothing stands here: one space is enough.
-      if (/\s$/.test(result) || result === '') while (/\s/.test(source[at] ?? '')) at++
+      if (/\s$/.test(result) || result === '') while (at < end && /\s/.test(source[at] ?? '')) at++
       else if (/\S/.test(next)) result += ' '
     } else {
       // Signs have a meaning where they touch: words with any are read in brackets, as the arguments of a swap are.
       const isPlain = /^[\p{L}\p{N}\s]+$/u.test(inner)
-      const isWrapped = inner.length < typed.trim().length
       if (/[^\s("]$/.test(result)) result += ' '
-      result += isPlain ? inner : isWrapped ? typed : `(${typed})`
+      if (isPlain) result += inner.trim()
+      else result += opening === '' ? `(${inner})` : opening + inner + closing
       if (/[^\s,)"]/.test(next) || (next === '"' && reader.closerOf(at) !== undefined)) result += ' '
     }
     // What was text because a swap stood before it stays text.
@@ -167,7 +197,13 @@ function surgery(reader: CompelReader, cuts: readonly Cut[], choose: (cut: Cut) 
       at += space.length
     }
   }
-  return result + source.slice(at)
+  return result + source.slice(at, end)
+}
+
+/** A swap among edited words is not made, as the parser has said: its original stays. */
+function swapless(text: string): string {
+  const { reader, cuts } = cutsOf(parseCompel(text))
+  return surgery(reader, cuts, 'original', { start: 0, end: text.length })
 }
 
 function windowOf(start: number, end: number, span: Span, problems: Problems): ControlWindow {

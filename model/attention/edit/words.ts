@@ -97,7 +97,6 @@ function placesOf(prompt: string, replacements: readonly Replacement[]): Place[]
     start: index,
     end: index + text.length,
   }))
-  const overlap = (a: Span, b: Span): boolean => a.start < b.end && b.start < a.end
   const wanted = replacements.flatMap(each => {
     const spans = phrasePlaces(prompt, each.from).filter(span => !tags.some(tag => overlap(span, tag)))
     if (spans.length === 0) throw notAmong(each.from, wordsIn(prompt, tags))
@@ -116,6 +115,10 @@ function placesOf(prompt: string, replacements: readonly Replacement[]): Place[]
     )
   }
   return accepted
+}
+
+function overlap(a: Span, b: Span): boolean {
+  return a.start < b.end && b.start < a.end
 }
 
 function lengthOf({ start, end }: Span): number {
@@ -141,6 +144,7 @@ function replaced(prompt: string, { start, end }: Span, to: string): string {
       : before.trimEnd() + behind.replace(/^\s*,/, '')
   }
   if (/,\s*$/.test(before) && behind.trim() === '') return before.replace(/\s*,\s*$/, '')
+  if (/[([{"]$/.test(before)) return before + behind.trimStart()
   if (/(^|\s)$/.test(before))
     return before.trimEnd() === '' ? behind.trimStart() : before.trimEnd() + spaced(behind)
   return before + behind
