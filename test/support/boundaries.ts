@@ -31,12 +31,13 @@ export const floors: readonly (readonly string[])[] = [
 const shells: Readonly<Record<string, readonly string[]>> = {
   host: ['host', 'model/contract', 'model/tensor', 'model/weights', 'model/image', 'model/attention'],
   cli: ['cli', 'host', 'model/*'],
+  examples: ['examples', 'host', 'cli', 'model/*'],
   electron: ['electron', 'host', 'model/contract'],
   renderer: ['renderer', 'model/contract'],
   'renderer/engine': ['renderer', 'model/contract', 'model/worker'],
 }
 
-const topFolders = ['model', 'host', 'cli', 'renderer', 'electron', 'test'] as const
+const topFolders = ['model', 'host', 'cli', 'renderer', 'electron', 'examples', 'test'] as const
 /** Packages that tie the engine to one platform. */
 const native = new Set([
   'sharp',

@@ -15,6 +15,8 @@ export interface CrossAttentionCase {
   readonly causal: boolean
   readonly padding: readonly (readonly number[])[] | null
   readonly mask: readonly (readonly number[])[] | null
+  readonly sources: readonly (readonly [number, number])[] | null
+  readonly outputMask: readonly (readonly number[])[] | null
   readonly query: StoredArray
   readonly key: StoredArray
   readonly value: StoredArray
@@ -33,7 +35,7 @@ export async function runCrossAttention(
   theCase: CrossAttentionCase,
   backend: Backend,
 ): Promise<{ output: number; weights: number }> {
-  const { padding, mask, numHeads, causal } = theCase
+  const { padding, mask, numHeads, causal, sources, outputMask } = theCase
   const result = await crossAttention(array(theCase.query), array(theCase.key), array(theCase.value), {
     backend,
     numHeads,
@@ -42,6 +44,13 @@ export async function runCrossAttention(
       keyPaddingMask: { data: padding.flat(), shape: [padding.length, padding[0]?.length ?? 0] },
     }),
     ...(mask && { attentionMask: { data: mask.flat(), shape: [1, mask.length, mask[0]?.length ?? 0] } }),
+    ...(sources && { sources }),
+    ...(outputMask && {
+      outputMask: {
+        data: Float32Array.from(outputMask.flat()),
+        shape: [1, outputMask.length, sources?.length ?? 1],
+      },
+    }),
     returnWeights: true,
   })
   return {

@@ -13,7 +13,7 @@ import type { SeamLayout } from '../layout.ts'
 import { type Alignment, alignPrompts, formatChange } from './align.ts'
 import { borrowCoefficients, borrowedKeyValues, type LayerColumns, ownGain } from './borrow.ts'
 import { blendLatents, blendMask } from './local-blend.ts'
-import { phraseRows } from './phrase.ts'
+import { findPhrase, phraseRows } from './phrase.ts'
 import { blendActive, crossAlphas, emptyWindows, reweightFactors, selfActive } from './windows.ts'
 
 export interface EditTexts {
@@ -66,33 +66,23 @@ export class EditPlan {
     this.#layout = layout
     this.#calls = calls
     this.#layers = layers
-    this.alignment = alignPrompts(texts.source, texts.target, this.#rows)
+    // Words that stand in for others keep their places, also beside words that are new.
+    this.alignment = alignPrompts(texts.source, texts.target, this.#rows, { kind: 'mixed' })
     this.#factors = reweightFactors(edit, texts.target, this.#rows)
     // Finds phrases that are not there before the run.
     crossAlphas(edit, texts.target, this.#rows, 0, calls)
     const { blend } = edit
-    const rowsOf = (text: CaptureText, phrases: readonly string[]): number[] => [
-      ...new Set(phrases.flatMap(phrase => phraseRows(text, phrase))),
-    ]
-    const inText = (text: CaptureText, phrases: readonly string[]): number[] => {
-      const words = text.prompt.toLowerCase()
-      return rowsOf(
-        text,
-        phrases.filter(phrase => words.includes(phrase.trim().toLowerCase())),
-      )
-    }
     this.#blend = blend && {
-      source: rowsOf(texts.source, blend.source),
-      target: rowsOf(texts.target, blend.target),
+      source: unique(blend.source.flatMap(phrase => phraseRows(texts.source, phrase))),
+      target: unique(blend.target.flatMap(phrase => phraseRows(texts.target, phrase))),
+      // A word to keep out may stand in either text.
       subtract: {
-        source: inText(texts.source, blend.subtract),
-        target: inText(texts.target, blend.subtract),
+        source: unique(blend.subtract.flatMap(phrase => findPhrase(texts.source, phrase))),
+        target: unique(blend.subtract.flatMap(phrase => findPhrase(texts.target, phrase))),
       },
     }
-    if (blend) {
-      for (const phrase of blend.subtract) {
-        if (inText(texts.source, [phrase]).length === 0) phraseRows(texts.target, phrase)
-      }
+    for (const phrase of blend?.subtract ?? []) {
+      if (findPhrase(texts.source, phrase).length === 0) phraseRows(texts.target, phrase)
     }
     const { changes } = this.alignment
     const isReweighted = this.#factors.some(factor => factor !== 1)
@@ -204,17 +194,16 @@ export class EditPlan {
       }
       return total
     }
-    const own = (rows: readonly number[]): RowShare[] => rows.map(row => ({ row, share: 1 }))
     const through = (rows: readonly number[]): RowShare[] => rows.flatMap(row => this.rowsOf(row))
     const mask = blendMask({
       grid,
       latent,
       maps: {
-        source: sum(own(blend.source), source.sample),
+        source: sum(whole(blend.source), source.sample),
         target: sum(through(blend.target), target.sample),
       },
       subtract: {
-        source: sum(own(blend.subtract.source), source.sample),
+        source: sum(whole(blend.subtract.source), source.sample),
         target: sum(through(blend.subtract.target), target.sample),
       },
       threshold: this.#edit.blend?.threshold ?? 0.3,
@@ -226,3 +215,7 @@ export class EditPlan {
     return crossAlphas(this.#edit, this.#texts.target, this.#rows, call, this.#calls)
   }
 }
+
+const unique = (rows: readonly number[]): number[] => [...new Set(rows)]
+
+const whole = (rows: readonly number[]): RowShare[] => rows.map(row => ({ row, share: 1 }))
