@@ -33,7 +33,7 @@ export interface CaptureText {
 /** The input that carries the chosen columns. */
 export const captureTokensInput = 'attention.captureTokens'
 
-/** The mean over layers and heads at one grid, [L, T], summed over the steps so far. */
+/** At one grid, [L, T]: means over heads, summed over its layers and the steps so far. */
 export interface LiveMaps {
   readonly height: number
   readonly width: number

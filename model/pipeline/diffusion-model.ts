@@ -25,6 +25,8 @@ export class DiffusionModel {
   readonly tokenizer: ClipTokenizer
   readonly schedulerConfig: SchedulerConfig
   readonly preview: LatentPreview | undefined
+  /** What a small model was taught, by kind, as its vocabulary.json says. */
+  readonly vocabulary: Readonly<Record<string, string[]>> | undefined
   /** `inpaint` for UNets whose input carries a mask and the masked picture's latents (9 channels for 4). */
   readonly task: UNetTask
   readonly defaults: ModelDefaults
@@ -37,6 +39,7 @@ export class DiffusionModel {
     tokenizer: ClipTokenizer
     schedulerConfig: SchedulerConfig
     preview: LatentPreview | undefined
+    vocabulary: Readonly<Record<string, string[]>> | undefined
     task: UNetTask
     defaults: ModelDefaults
   }) {
@@ -46,6 +49,7 @@ export class DiffusionModel {
     this.tokenizer = parts.tokenizer
     this.schedulerConfig = parts.schedulerConfig
     this.preview = parts.preview
+    this.vocabulary = parts.vocabulary
     this.task = parts.task
     this.defaults = parts.defaults
   }
@@ -82,6 +86,7 @@ export class DiffusionModel {
       tokenizer: await openTokenizer(folder, tokenizerFolder),
       schedulerConfig,
       preview: parsePreview(await readJson(folder, 'preview.json'), vaeConfig),
+      vocabulary: parseVocabulary(await readJson(folder, 'vocabulary.json')),
       task,
       defaults: {
         width: width * factor,
@@ -183,6 +188,21 @@ async function readDefaults(folder: ModelFolder): Promise<{ steps: number; guida
     steps: positive(json?.defaults?.['steps'], 20),
     guidanceScale: positive(json?.defaults?.['guidance'], 7.5),
   }
+}
+
+/** Lists of words by kind; a file that says anything else says nothing. */
+function parseVocabulary(json: unknown): Record<string, string[]> | undefined {
+  if (typeof json !== 'object' || json === null) return undefined
+  const isWords = (value: unknown): value is string[] =>
+    Array.isArray(value) && value.every(word => typeof word === 'string')
+  const flat = Object.entries(json).map(([kind, value]): [string, unknown] =>
+    // Objects stand by what they are: animals, vehicles.
+    kind === 'objects' && typeof value === 'object' && value !== null
+      ? [kind, Object.values(value as Record<string, unknown>).flat()]
+      : [kind, value],
+  )
+  const kinds = flat.filter((entry): entry is [string, string[]] => isWords(entry[1]))
+  return kinds.length > 0 ? Object.fromEntries(kinds) : undefined
 }
 
 function positive(value: unknown, otherwise: number): number {

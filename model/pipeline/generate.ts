@@ -7,7 +7,7 @@
 import { AttuneError, invariant } from '../contract/errors.ts'
 import { checkSize, type ResolvedRequest } from '../contract/request.ts'
 import type { CaptureOptions, LiveMaps } from '../attention/capture.ts'
-import type { CapturedAttention } from '../attention/captured.ts'
+import type { CapturedAttention, CapturedWord } from '../attention/captured.ts'
 import type { Backend, Program } from '../graph/program.ts'
 import type { Pixels } from '../image/resample.ts'
 import { correctedForStableDiffusion, createScheduler, type Scheduler } from '../schedulers/index.ts'
@@ -47,8 +47,10 @@ export interface DenoiseProgress {
   readonly milliseconds: number
   /** The clean picture as far as it can be told, at latent size; for models with preview factors. */
   readonly preview?: Pixels
-  /** With `capture.live`: the maps of the captured words, summed over the steps so far, by grid. */
+  /** With `capture.live`: the maps of the captured words by grid, summed over its layers and the steps so far. */
   readonly maps?: readonly LiveMaps[]
+  /** The words of these maps. */
+  readonly words?: readonly CapturedWord[]
   /** This is no step: a tile of a picture that is encoded or decoded in tiles is done. */
   readonly tile?: AutoencodeStep
   /** This is no step: something about the controls that the person should know before the run. */
@@ -229,7 +231,7 @@ export async function* generate(
         ...(model.preview && {
           preview: previewOf(predOriginalSample, size.width, size.height, model.preview),
         }),
-        ...(inputs.capture?.live && { maps: seam.liveMaps(outputs) }),
+        ...(inputs.capture?.live && { maps: seam.liveMaps(outputs), words: seam.words }),
       }
     }
     for (const { latents } of pictures) {

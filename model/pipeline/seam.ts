@@ -6,7 +6,7 @@ import type { Controls } from '../contract/controls.ts'
 import { AttuneError } from '../contract/errors.ts'
 import type { ResolvedRequest } from '../contract/request.ts'
 import { type CaptureOptions, CapturePlan, type LiveMaps } from '../attention/capture.ts'
-import type { CapturedAttention } from '../attention/captured.ts'
+import type { CapturedAttention, CapturedWord } from '../attention/captured.ts'
 import { type ControlKind, ControlPlan, type SeamInputs } from '../attention/control-plan.ts'
 import { chooseBlendGrid } from '../attention/edit/local-blend.ts'
 import { EditPlan } from '../attention/edit/plan.ts'
@@ -207,6 +207,11 @@ export class Seam {
   /** The live maps among a run's outputs. */
   liveMaps(outputs: Readonly<Record<string, Float32Array>>): LiveMaps[] {
     return this.#capture?.liveMaps(outputs) ?? []
+  }
+
+  /** The words that are watched. */
+  get words(): readonly CapturedWord[] {
+    return this.#capture?.words ?? []
   }
 
   /** What was captured, after the last evaluation. */

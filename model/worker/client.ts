@@ -4,6 +4,7 @@
  */
 import { AttuneError } from '../contract/errors.ts'
 import type { GenerateRequestInput } from '../contract/request.ts'
+import type { PromptExplanation } from '../text/explain.ts'
 import {
   type AdapterFacts,
   type BackendChoice,
@@ -12,6 +13,7 @@ import {
   type EngineProgress,
   type EngineRequest,
   type EngineResult,
+  type EngineWatch,
   fromErrorRecord,
   type ModelLocation,
   type OpenedModel,
@@ -41,7 +43,12 @@ export interface GenerateOptions {
   readonly signal?: AbortSignal
   /** `auto` unless given. */
   readonly backend?: BackendChoice
+  /** Word maps, kept steps, effects. */
+  readonly watch?: EngineWatch
 }
+
+/** A prompt to explain. */
+export type ExplainQuestion = Omit<EngineRequest & { type: 'explain' }, 'type' | 'id'>
 
 /** A request before the client gives it its number. */
 type Question = EngineRequest extends infer Each
@@ -108,7 +115,7 @@ export class EngineClient {
   async generate(
     request: GenerateRequestInput,
     inputs: EngineInputs = {},
-    { onProgress, onNotice, signal, backend }: GenerateOptions = {},
+    { onProgress, onNotice, signal, backend, watch }: GenerateOptions = {},
   ): Promise<EngineResult> {
     const reason = (): unknown => (signal?.reason instanceof AttuneError ? signal.reason : stopped())
     if (signal?.aborted) throw reason()
@@ -118,7 +125,7 @@ export class EngineClient {
     signal?.addEventListener('abort', cancel)
     try {
       const done = await connection.ask(
-        { type: 'generate', request, inputs, ...(backend && { backend }) },
+        { type: 'generate', request, inputs, ...(watch && { watch }), ...(backend && { backend }) },
         'done',
         { id, onProgress, onNotice },
       )
@@ -172,6 +179,14 @@ export class EngineClient {
       // The engine takes the next request only when this run is over.
       await run.catch(() => undefined)
     }
+  }
+
+  /**
+   * Chunks, tokens and weights of a prompt, as the open model reads it. Also while a run goes on.
+   * @throws AttuneError `bad-argument` when no model is open
+   */
+  async explain(question: ExplainQuestion): Promise<PromptExplanation> {
+    return (await this.#connection.ask({ type: 'explain', ...question }, 'explained')).explanation
   }
 
   /** Frees the model and the GPU, and ends the Worker. */

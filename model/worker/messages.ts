@@ -3,10 +3,12 @@
  * same. Every message is plain, structured-cloneable data, and both sides check what arrives against the schemas here.
  */
 import { z } from 'zod'
+import { controlsSchema } from '../contract/controls.ts'
 import { AttuneError, errorCodes, type ErrorRecord } from '../contract/errors.ts'
 import { promptDialects, weightCurvesSchema, weightLaws } from '../contract/prompt.ts'
-import { type GenerateRequestInput, precisions, samplers } from '../contract/request.ts'
+import { type GenerateRequestInput, precisions, requestLimits, samplers } from '../contract/request.ts'
 import type { Pixels } from '../image/resample.ts'
+import type { PromptExplanation } from '../text/explain.ts'
 
 const id = z.int().min(0)
 const count = z.int().min(0)
@@ -66,6 +68,27 @@ const inputsSchema = z.object({
   mask: pixelsSchema.exactOptional(),
 })
 
+/** What is watched and kept of a run. */
+const watchSchema = z.object({
+  /** Word maps: of these words, or of all. */
+  capture: z
+    .object({
+      words: z.array(z.string()).exactOptional(),
+      half: z.enum(['cond', 'uncond']).exactOptional(),
+      /** Maps with every step. */
+      live: z.boolean().exactOptional(),
+    })
+    .exactOptional(),
+  /** Calls of the network, from 0, before which the run can be taken up again while the model stays open. */
+  keep: z.union([z.literal('all'), z.array(count)]).exactOptional(),
+  /** Go on from a call that the last run kept. */
+  resume: count.exactOptional(),
+  /** Tell how much each control does. */
+  measureEffects: z.boolean().exactOptional(),
+  /** Of an edit: decode the picture that it began with as well. */
+  sourcePicture: z.boolean().exactOptional(),
+})
+
 export const backendChoices = ['auto', 'webgpu', 'wasm'] as const
 export type BackendChoice = (typeof backendChoices)[number]
 
@@ -86,8 +109,19 @@ export const engineRequestSchema = z.discriminatedUnion('type', [
     /** Checked by `parseRequest`, whose messages name the fields. */
     request: z.custom<GenerateRequestInput>(value => typeof value === 'object' && value !== null),
     inputs: inputsSchema,
+    watch: watchSchema.exactOptional(),
     /** `auto`, the default: the GPU; without one, what draws soonest on the processor. */
     backend: z.enum(backendChoices).exactOptional(),
+  }),
+  /** What becomes of a prompt, by the open model's tokenizer. Answered while a run goes on, too. */
+  z.object({
+    type: z.literal('explain'),
+    id,
+    text: z.string().max(requestLimits.promptLength),
+    dialect: z.enum(promptDialects),
+    law: z.enum(weightLaws).exactOptional(),
+    steps: z.int().min(1).max(requestLimits.steps).exactOptional(),
+    isNegative: z.boolean().exactOptional(),
   }),
   /** `id` is that of the run to stop; nothing happens when it has ended. */
   z.object({ type: z.literal('cancel'), id }),
@@ -110,6 +144,8 @@ const modelSchema = z.object({
   sizeFactor: z.int().min(1),
   latentChannels: z.int().min(1),
   hasPreview: z.boolean(),
+  /** What a small model was taught, by kind: for suggestions. */
+  vocabulary: z.record(z.string(), z.array(z.string())).exactOptional(),
   defaults: z.object({
     width: count,
     height: count,
@@ -121,12 +157,42 @@ const modelSchema = z.object({
   }),
 })
 
+const span = z.tuple([count, count]).readonly()
+const wordSchema = z.object({ text: z.string(), span, columns: z.array(count).readonly() })
+
+const attentionSchema = z.object({
+  prompt: z.string(),
+  width: count,
+  height: count,
+  steps: count,
+  half: z.enum(['cond', 'uncond']),
+  tokens: z
+    .array(
+      z.object({
+        index: count,
+        chunk: count,
+        position: count,
+        id: count,
+        text: z.string(),
+        span: span.exactOptional(),
+        word: count.exactOptional(),
+      }),
+    )
+    .readonly(),
+  words: z.array(wordSchema).readonly(),
+  layers: z
+    .array(z.object({ path: z.string(), numHeads: count, height: count, width: count, sums: floats }))
+    .readonly(),
+})
+
 const progressSchema = z.object({
   step: count,
   steps: count,
   sigma: z.number(),
   milliseconds: z.number(),
   preview: pixelsSchema.exactOptional(),
+  /** With `capture.live`: the maps so far, in probabilities, [W, height, width]. */
+  maps: z.object({ words: z.array(wordSchema), width: count, height: count, data: floats }).exactOptional(),
   /** Between two steps: a tile of a picture that is decoded or encoded in tiles. */
   tile: z
     .object({
@@ -143,6 +209,14 @@ const progressSchema = z.object({
 const resultSchema = z.object({
   picture: pixelsSchema,
   latents: z.object({ shape: z.array(count), data: floats }),
+  /** Of an edit, with `watch.sourcePicture`: what it began with. */
+  source: pixelsSchema.exactOptional(),
+  attention: attentionSchema.exactOptional(),
+  effects: z
+    .array(z.object({ control: z.string(), change: z.number(), step: count.exactOptional() }))
+    .exactOptional(),
+  /** Calls from which this run can be taken up again. */
+  kept: z.array(count).exactOptional(),
   /** The request with the model's choices filled in: what the PNG records. */
   used: z.object({
     prompt: z.string(),
@@ -163,6 +237,7 @@ const resultSchema = z.object({
     emphasis: z.enum(weightLaws).exactOptional(),
     oldTimeline: z.boolean().exactOptional(),
     weightCurves: weightCurvesSchema.readonly().exactOptional(),
+    controls: controlsSchema.exactOptional(),
   }),
   adapter: z.object({ backend: z.enum(['webgpu', 'wasm', 'cpu', 'interpreter']), name: z.string() }),
   /** Milliseconds by stage: device, text, compile, denoise, decode, total; and the median step. */
@@ -190,6 +265,12 @@ export const engineMessageSchema = z.discriminatedUnion('type', [
   /** One line that the person should know: why the run takes a processor, and how long that may be. */
   z.object({ type: z.literal('notice'), id, text: z.string() }),
   z.object({ type: z.literal('done'), id, result: resultSchema }),
+  /** A `PromptExplanation`: plain data, made by code of the same version. */
+  z.object({
+    type: z.literal('explained'),
+    id,
+    explanation: z.custom<PromptExplanation>(value => typeof value === 'object' && value !== null),
+  }),
   z.object({ type: z.literal('closed'), id }),
   /** Without an id: a question that could not be read, or a fault outside any run. */
   z.object({ type: z.literal('error'), id: id.exactOptional(), error: errorSchema }),
@@ -199,6 +280,7 @@ export type EngineRequest = z.output<typeof engineRequestSchema>
 export type EngineMessage = z.output<typeof engineMessageSchema>
 export type ModelLocation = z.output<typeof locationSchema>
 export type RuntimeOptions = z.output<typeof runtimeSchema>
+export type EngineWatch = z.output<typeof watchSchema>
 export type EngineInputs = z.output<typeof inputsSchema>
 export type AdapterFacts = z.output<typeof adapterSchema>
 export type OpenedModel = z.output<typeof modelSchema>
@@ -243,9 +325,14 @@ export function idOf(data: unknown): number | undefined {
 export function transferList(message: EngineMessage): ArrayBuffer[] {
   const arrays: (Uint8Array | Float32Array)[] = []
   const add = (pixels: Pixels | undefined) => pixels && arrays.push(pixels.data)
-  if (message.type === 'progress') add(message.progress.preview)
+  if (message.type === 'progress') {
+    add(message.progress.preview)
+    if (message.progress.maps) arrays.push(message.progress.maps.data)
+  }
   if (message.type === 'done') {
     add(message.result.picture)
+    add(message.result.source)
+    arrays.push(...(message.result.attention?.layers ?? []).map(({ sums }) => sums))
     arrays.push(message.result.latents.data)
   }
   const buffers = new Set<ArrayBuffer>()

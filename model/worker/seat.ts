@@ -5,17 +5,24 @@
  */
 import { AttuneError } from '../contract/errors.ts'
 import { parseRequest, type Precision, type ResolvedRequest, resolveRequest } from '../contract/request.ts'
+import type { LiveMaps } from '../attention/capture.ts'
+import type { CapturedWord } from '../attention/captured.ts'
+import { LiveWordMaps } from '../attention/live.ts'
 import type { Backend } from '../graph/program.ts'
 import { type Pixels, resizeLanczos, toGrey } from '../image/resample.ts'
+import type { RunCheckpoint } from '../pipeline/checkpoint.ts'
 import { DiffusionModel } from '../pipeline/diffusion-model.ts'
 import type { ModelFolder } from '../pipeline/folder.ts'
 import { type GenerateInputs, generate } from '../pipeline/generate.ts'
 import { type Work, workOf } from '../pipeline/work.ts'
+import { joinFloats } from '../tensor/join.ts'
+import { explainPrompt } from '../text/explain.ts'
 import {
   type AdapterFacts,
   type BackendChoice,
   type EngineInputs,
   type EngineMessage,
+  type EngineProgress,
   type EngineRequest,
   idOf,
   type ModelLocation,
@@ -59,6 +66,8 @@ export class EngineSeat {
   readonly #place: SeatPlace
   #opened: Opened | undefined
   #backend: { readonly key: string; readonly backend: SeatBackend } | undefined
+  /** Of the last run that was asked to keep steps; gone with its model. */
+  #kept: readonly RunCheckpoint[] = []
   /** What is being done now, and how to stop it. */
   #task: { readonly id: number; readonly controller: AbortController; done: Promise<void> } | undefined
 
@@ -83,6 +92,8 @@ export class EngineSeat {
         return this.#alone(id, () => this.#open(message))
       case 'generate':
         return this.#alone(id, signal => this.#generate(message, signal))
+      case 'explain':
+        return this.#explain(message)
       case 'cancel':
         if (this.#task?.id === id) this.#task.controller.abort(stopped())
         return
@@ -155,23 +166,69 @@ export class EngineSeat {
     this.#place.post({ type: 'opened', id: message.id, model: factsOf(model), milliseconds })
   }
 
+  async #explain(message: EngineRequest & { type: 'explain' }): Promise<void> {
+    const { id, text, dialect, law, steps, isNegative } = message
+    try {
+      if (!this.#opened) throw noModel()
+      const { tokenizer } = this.#opened.model
+      const explanation = await explainPrompt(
+        text,
+        dialect,
+        { tokenizer },
+        { ...(law && { law }), ...(steps !== undefined && { steps }), ...(isNegative && { isNegative }) },
+      )
+      this.#place.post({ type: 'explained', id, explanation })
+    } catch (error) {
+      this.#fail(id, error)
+    }
+  }
+
+  /** @throws AttuneError `bad-argument` */
+  #keptAt(call: number): RunCheckpoint {
+    const kept = this.#kept.find(each => each.call === call)
+    if (kept) return kept
+    const calls = this.#kept.map(each => each.call + 1)
+    throw new AttuneError(
+      'bad-argument',
+      `Step ${call + 1} of the last picture was not kept.`,
+      calls.length > 0 ? `These were: ${calls.join(', ')}.` : 'Draw it once more from the beginning.',
+    )
+  }
+
   async #generate(
-    { id, request, inputs, backend: backendChoice = 'auto' }: EngineRequest & { type: 'generate' },
+    {
+      id,
+      request,
+      inputs,
+      watch = {},
+      backend: backendChoice = 'auto',
+    }: EngineRequest & { type: 'generate' },
     signal: AbortSignal,
   ): Promise<void> {
     const started = performance.now()
     const opened = this.#opened
     if (!opened) {
-      throw new AttuneError('bad-argument', 'No model is open.', 'Open a model before drawing.')
+      throw noModel()
     }
     const { model } = opened
     const used = resolveRequest(parseRequest(request), model.defaults, model.sizeFactor, inputs.init)
+    const resume = watch.resume === undefined ? undefined : this.#keptAt(watch.resume)
+    const { keep, measureEffects, sourcePicture } = watch
+    const all: GenerateInputs = {
+      ...prepareInputs(inputs, used),
+      ...(watch.capture && { capture: watch.capture }),
+      ...(keep && { keep }),
+      ...(resume && { resume }),
+      ...(measureEffects && { measureEffects }),
+      ...(sourcePicture && { sourcePicture }),
+    }
     const wish = { choice: backendChoice, precision: used.precision, work: workOf(model, used) }
     const backend = await this.#openBackend(id, wish)
     const device = performance.now() - started
     const steps: number[] = []
     try {
-      const run = generate(model, backend, used, prepareInputs(inputs, used), signal)
+      const run = generate(model, backend, used, all, signal)
+      const live = new LiveMessages()
       let next = await run.next()
       for (; !next.done; next = await run.next()) {
         const { tile, milliseconds, notice } = next.value
@@ -181,17 +238,25 @@ export class EngineSeat {
         }
         if (!tile) steps.push(milliseconds)
         if (tile?.notice !== undefined) this.#place.post({ type: 'notice', id, text: tile.notice })
-        this.#place.post({ type: 'progress', id, progress: next.value })
+        const { maps, words, ...progress } = next.value
+        const shown = maps && words && live.take(words, maps, progress.step)
+        this.#place.post({ type: 'progress', id, progress: { ...progress, ...(shown && { maps: shown }) } })
         // A backend on the processor never lets go by itself, and a request to stop would wait for the end.
         await nextTask()
       }
-      const { picture, latents, timings, activationBytes } = next.value
+      const { picture, latents, timings, activationBytes, attention, effects, source, checkpoints } =
+        next.value
+      if (checkpoints) this.#kept = checkpoints
       this.#place.post({
         type: 'done',
         id,
         result: {
           picture,
           latents: { shape: [...latents.shape], data: latents.data },
+          ...(source?.picture && { source: source.picture }),
+          ...(attention && { attention: { ...attention, layers: [...attention.layers] } }),
+          ...(effects && { effects: [...effects] }),
+          ...(checkpoints && { kept: checkpoints.map(({ call }) => call) }),
           used,
           adapter: { backend: backend.name, name: backend.description },
           timings: { device, ...timings, stepMedian: median(steps), total: performance.now() - started },
@@ -254,6 +319,7 @@ export class EngineSeat {
   async #dropModel(): Promise<void> {
     const present = this.#opened
     this.#opened = undefined
+    this.#kept = []
     await this.#dropBackend()
     await present?.model.close()
     await Promise.all(present?.folders.map(folder => folder.close()) ?? [])
@@ -267,6 +333,7 @@ function factsOf(model: DiffusionModel): OpenedModel {
     sizeFactor: model.sizeFactor,
     latentChannels: model.vae.config.latentChannels,
     hasPreview: model.preview !== undefined,
+    ...(model.vocabulary && { vocabulary: model.vocabulary }),
     defaults: model.defaults,
   }
 }
@@ -293,6 +360,31 @@ function prepareInputs(
 }
 
 const nextTask = (): Promise<void> => new Promise(resolve => setTimeout(resolve))
+
+const noModel = (): AttuneError =>
+  new AttuneError('bad-argument', 'No model is open.', 'Open a model before drawing.')
+
+/** Maps of a run as messages carry them: one a word, at the finest grid. */
+class LiveMessages {
+  #maps: LiveWordMaps | undefined
+
+  take(words: readonly CapturedWord[], grids: readonly LiveMaps[], step: number): EngineProgress['maps'] {
+    const finest = grids.reduce<LiveMaps | undefined>(
+      (best, each) => (best && best.width * best.height >= each.width * each.height ? best : each),
+      undefined,
+    )
+    if (!finest) return undefined
+    const tokens = finest.sums.length / (finest.width * finest.height)
+    this.#maps ??= new LiveWordMaps(words, tokens, finest)
+    this.#maps.replace(
+      grids.map(({ sums, layers, ...grid }) => ({ ...grid, layers, data: sums.map(sum => sum / layers) })),
+      step,
+    )
+    const maps = this.#maps.maps()
+    const { width, height } = finest
+    return { words: [...words], width, height, data: joinFloats(maps.map(({ data }) => data)) }
+  }
+}
 
 const stopped = (): AttuneError =>
   new AttuneError('cancelled', 'The run was stopped.', 'Run again to start over.')

@@ -9,8 +9,10 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { openModelFolder } from '../../host/model-folder.ts'
 import { AttuneError } from '../../model/contract/errors.ts'
 import { createInterpreterBackend } from '../../model/graph/interpreter.ts'
+import type { CapturedAttention } from '../../model/attention/captured.ts'
+import { wordMaps } from '../../model/attention/maps.ts'
 import { EngineClient, type EnginePort } from '../../model/worker/client.ts'
-import { type EngineMessage, transferList } from '../../model/worker/messages.ts'
+import { type EngineMessage, type EngineProgress, transferList } from '../../model/worker/messages.ts'
 import { EngineSeat, type SeatPlace } from '../../model/worker/seat.ts'
 import { writeTinyModel } from '../support/tiny-models.ts'
 
@@ -170,6 +172,59 @@ describe('EngineClient and EngineSeat', () => {
     })
     const grey = { width: 8, height: 8, channels: 1, data: new Uint8Array(64) } as const
     await expect(client.generate(request, { init: grey })).rejects.toMatchObject({ message: /not RGB/ })
+  })
+
+  it('shows words while it draws, and goes on from a kept step with the same bits', async () => {
+    const { port, address } = joined()
+    const client = await EngineClient.start(port)
+    await client.open(address)
+    const shown: EngineProgress['maps'][] = []
+    const watch = {
+      capture: { words: ['red', 'car'], live: true },
+      keep: 'all' as const,
+      measureEffects: true,
+    }
+    const paint = {
+      phrase: 'red',
+      strength: 3,
+      mask: { kind: 'rect', x: 0, y: 0, width: 0.5, height: 1 },
+    } as const
+    const painted = { ...request, controls: { paint: [paint] } }
+    const whole = await client.generate(painted, {}, { watch, onProgress: ({ maps }) => shown.push(maps) })
+    expect(shown.map(maps => maps?.words.map(({ text }) => text))).toEqual(Array(3).fill(['red', 'car']))
+    const last = shown.at(-1)
+    expect(last).toMatchObject({ width: 2, height: 2 })
+    expect(last?.data.length).toBe(8)
+    const captured = whole.attention as CapturedAttention
+    const merged = wordMaps(captured, { width: 2, height: 2 })
+    for (const [i, map] of merged.entries()) {
+      for (const [at, value] of map.data.entries()) expect(last?.data[i * 4 + at]).toBeCloseTo(value, 5)
+    }
+    expect(whole.effects).toMatchObject([{ control: 'paint', step: 1 }])
+    expect(whole.kept).toEqual([0, 1, 2])
+    const rest = await client.generate(painted, {}, { watch: { resume: 2 } })
+    expect(rest.latents.data).toEqual(whole.latents.data)
+    await expect(client.generate(painted, {}, { watch: { resume: 7 } })).rejects.toMatchObject({
+      message: /Step 8 of the last picture was not kept/,
+    })
+    await client.open(address)
+    await expect(client.generate(painted, {}, { watch: { resume: 2 } })).rejects.toThrow(/not kept/)
+  })
+
+  it('explains prompts, also while it draws', async () => {
+    const { port, address } = joined()
+    const client = await EngineClient.start(port)
+    const question = { text: 'a (red:1.3) car', dialect: 'a1111' } as const
+    await expect(client.explain(question)).rejects.toThrow(/No model is open/)
+    await client.open(address)
+    const run = client.generate(request)
+    const { parts } = await client.explain(question)
+    expect(parts[0]?.states[0]?.texts[0]?.words.map(({ text, weight }) => [text, weight])).toEqual([
+      ['a', 1],
+      ['red', 1.3],
+      ['car', 1],
+    ])
+    await run
   })
 
   it('says why a seat cannot draw', async () => {
