@@ -110,7 +110,9 @@ export const editSchema = z.strictObject({
   selfPositions: z.number().int().min(0).default(1024),
   /** Factors on the probabilities of words of the edited prompt, within `cross`; not renormalised. */
   reweight: z
-    .array(z.strictObject({ phrase, factor: finite.min(-controlLimits.strength).max(controlLimits.strength) }))
+    .array(
+      z.strictObject({ phrase, factor: finite.min(-controlLimits.strength).max(controlLimits.strength) }),
+    )
     .max(controlLimits.items)
     .default([]),
   /** Change the picture only where these words are: of the source, of the edited prompt. */

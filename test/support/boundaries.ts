@@ -34,7 +34,16 @@ const shells: Readonly<Record<string, readonly string[]>> = {
   examples: ['examples', 'host', 'cli', 'model/*'],
   electron: ['electron', 'host', 'model/contract'],
   renderer: ['renderer', 'model/contract'],
-  'renderer/engine': ['renderer', 'model/contract', 'model/worker'],
+  // The page's door to the engine; what is shown of attention is pure arithmetic on arrays.
+  'renderer/engine': [
+    'renderer',
+    'model/contract',
+    'model/worker',
+    'model/attention',
+    'model/image',
+    'model/prompt',
+    'model/text',
+  ],
 }
 
 const topFolders = ['model', 'host', 'cli', 'renderer', 'electron', 'examples', 'test'] as const

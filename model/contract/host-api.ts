@@ -1,0 +1,306 @@
+/**
+ * What a window asks of the host (gallery, models, settings, jobs, files): one contract for three transports, IPC in
+ * Electron, HTTP over loopback, and calls in one process. Small JSON only, checked on arrival on both sides; bytes
+ * (pictures, thumbnails, weights by range, recordings) go over the addresses of `hostPaths`.
+ */
+import { z } from 'zod'
+import { errorCodes } from './errors.ts'
+import { generateRequestSchema } from './request.ts'
+import { settingsSchema, settingsShape } from './settings.ts'
+
+const text = z.string().max(4096)
+const longText = z.string().max(200_000)
+const count = z.int().min(0)
+const id = z.string().min(1).max(200)
+const pictureId = z.int().min(1)
+const finite = z.number().refine(Number.isFinite, 'must be a finite number')
+
+export const errorRecordSchema = z.object({
+  code: z.enum(errorCodes),
+  message: z.string(),
+  remedy: z.string().optional(),
+})
+
+/** How a picture was made, in our words, whichever program made it. */
+export const recipeSchema = z.object({
+  /** The program's name as people know it. */
+  toolName: z.string(),
+  tool: z.string(),
+  prompt: z.string(),
+  negativePrompt: z.string(),
+  width: count.optional(),
+  height: count.optional(),
+  steps: count.optional(),
+  guidanceScale: z.number().optional(),
+  seed: z.string().optional(),
+  sampler: z.string().optional(),
+  samplerName: z.string().optional(),
+  model: z.object({ name: z.string().optional(), hash: z.string().optional() }).optional(),
+  clipSkip: count.optional(),
+  strength: z.number().optional(),
+  dialect: z.string().optional(),
+  unknown: z.record(z.string(), z.unknown()),
+  notes: z.array(z.string()),
+})
+export type HostRecipe = z.output<typeof recipeSchema>
+
+export const pictureSchema = z.object({
+  id: pictureId,
+  name: z.string(),
+  folder: z.string(),
+  bytes: count,
+  /** Milliseconds since 1970. */
+  created: z.number(),
+  changed: z.number(),
+  /** Of its content: part of the thumbnail's address. */
+  key: z.string(),
+  width: count,
+  height: count,
+  tool: z.string().optional(),
+  prompt: z.string(),
+  negativePrompt: z.string(),
+  problem: z.string().optional(),
+  favourite: z.boolean(),
+  missing: z.boolean(),
+})
+export type HostPicture = z.output<typeof pictureSchema>
+
+export const galleryQuerySchema = z.strictObject({
+  text: z.string().max(2000).optional(),
+  settings: z
+    .array(
+      z.strictObject({
+        key: z.string().min(1).max(200),
+        is: z.array(z.string().max(1000)).max(100).optional(),
+        atLeast: finite.optional(),
+        atMost: finite.optional(),
+      }),
+    )
+    .max(32)
+    .optional(),
+  tools: z.array(z.string().max(100)).max(50).optional(),
+  favourite: z.boolean().optional(),
+  folder: text.optional(),
+  from: finite.optional(),
+  to: finite.optional(),
+  missing: z.boolean().optional(),
+  sort: z.enum(['newest', 'oldest', 'name', 'largest']).default('newest'),
+  offset: z.int().min(0).max(10_000_000).default(0),
+  limit: z.int().min(1).max(1000).default(200),
+})
+export type HostGalleryQuery = z.input<typeof galleryQuerySchema>
+
+export const modelSchema = z.object({
+  /** What `model` of the settings and of jobs holds; `storybook` is the embedded one. */
+  id: text,
+  name: z.string(),
+  /** `Stable Diffusion 1.x` … as it is shown. */
+  family: z.string(),
+  /** Where it lies, for people; absent for the embedded one. */
+  path: z.string().optional(),
+  bytes: count,
+  /** It can be drawn with. */
+  usable: z.boolean(),
+  /** What is missing or cannot be used, in sentences. */
+  problems: z.array(z.string()),
+  licence: z.string().optional(),
+  embedded: z.boolean(),
+  /** Bytes of weights in memory while drawing, roughly. */
+  memory: count.optional(),
+})
+export type HostModel = z.output<typeof modelSchema>
+
+export const jobSchema = z.object({
+  id,
+  request: generateRequestSchema,
+  model: text.optional(),
+  state: z.enum(['queued', 'running', 'paused', 'done', 'failed', 'cancelled']),
+  added: z.string(),
+  progress: z.object({ step: count, steps: count }).optional(),
+  /** Of a job that is done: its picture in the gallery. */
+  picture: pictureId.optional(),
+  problem: errorRecordSchema.optional(),
+  /** Estimated. */
+  secondsLeft: z.number().optional(),
+})
+export type HostJob = z.output<typeof jobSchema>
+
+export const downloadSchema = z.object({
+  id,
+  url: z.string(),
+  name: z.string(),
+  state: z.enum(['queued', 'running', 'paused', 'done', 'failed', 'cancelled']),
+  received: count,
+  total: count.optional(),
+  bytesPerSecond: z.number().optional(),
+  problem: errorRecordSchema.optional(),
+})
+export type HostDownload = z.output<typeof downloadSchema>
+
+const ids = z.array(pictureId).min(1).max(10_000)
+const nothing = z.object({})
+
+/** Every question: what it takes and what it gives. */
+export const hostMethods = {
+  'app.info': {
+    params: nothing,
+    result: z.object({
+      version: z.string(),
+      /** `electron`: a window of the desktop shell; `browser`: a page of the loopback server. */
+      shell: z.enum(['electron', 'browser']),
+      platform: z.string(),
+      /** The adapter of the host's own seat, where it has one. */
+      hostSeat: z.object({ name: z.string(), backend: z.string() }).optional(),
+      outputFolder: z.string(),
+      /** Bytes of memory of this machine. */
+      memory: count,
+      /** Things of the start that the person should see. */
+      notices: z.array(z.string()),
+    }),
+  },
+  'settings.get': { params: nothing, result: settingsSchema },
+  'settings.set': {
+    params: z.strictObject({ patch: z.object(settingsShape).partial() }),
+    result: settingsSchema,
+  },
+  'gallery.query': {
+    params: galleryQuerySchema,
+    result: z.object({ pictures: z.array(pictureSchema), total: count, indexing: z.boolean() }),
+  },
+  'gallery.facet': {
+    params: z.strictObject({ key: z.string().min(1).max(200), query: galleryQuerySchema.optional() }),
+    result: z.array(z.object({ value: z.string(), count })),
+  },
+  'gallery.get': {
+    params: z.strictObject({ id: pictureId }),
+    result: z.object({
+      picture: pictureSchema,
+      recipe: recipeSchema.optional(),
+      /** Our own record, whole, where the picture has one: its `request` can be drawn again. */
+      record: z.record(z.string(), z.unknown()).optional(),
+      /** A1111's text, for the clipboard. */
+      infotext: z.string().optional(),
+    }),
+  },
+  'gallery.favourite': { params: z.strictObject({ id: pictureId, on: z.boolean() }), result: nothing },
+  'gallery.remove': { params: z.strictObject({ ids }), result: nothing },
+  'gallery.undoRemove': { params: nothing, result: z.object({ restored: count }) },
+  'gallery.reveal': { params: z.strictObject({ id: pictureId }), result: nothing },
+  'gallery.rescan': { params: nothing, result: nothing },
+  'models.list': { params: nothing, result: z.object({ models: z.array(modelSchema) }) },
+  /** Without a path the shell asks with its dialog. */
+  'models.addFolder': {
+    params: z.strictObject({ path: text.optional() }),
+    result: z.object({ models: z.array(modelSchema), cancelled: z.boolean() }),
+  },
+  'models.removeFolder': { params: z.strictObject({ path: text }), result: nothing },
+  'jobs.list': { params: nothing, result: z.object({ jobs: z.array(jobSchema), paused: z.boolean() }) },
+  'jobs.add': {
+    params: z.strictObject({
+      requests: z.array(generateRequestSchema).min(1).max(1000),
+      model: text.optional(),
+    }),
+    result: z.object({ jobs: z.array(jobSchema) }),
+  },
+  'jobs.reorder': { params: z.strictObject({ id, before: id.optional() }), result: nothing },
+  'jobs.cancel': { params: z.strictObject({ id }), result: nothing },
+  'jobs.pause': { params: z.strictObject({ id: id.optional() }), result: nothing },
+  'jobs.resume': { params: z.strictObject({ id: id.optional() }), result: nothing },
+  'jobs.remove': { params: z.strictObject({ id: id.optional() }), result: nothing },
+  'downloads.list': { params: nothing, result: z.object({ downloads: z.array(downloadSchema) }) },
+  'downloads.start': {
+    params: z.strictObject({
+      url: z.url().max(4096),
+      sha256: z
+        .string()
+        .regex(/^[0-9a-f]{64}$/)
+        .optional(),
+    }),
+    result: downloadSchema,
+  },
+  'downloads.cancel': { params: z.strictObject({ id }), result: nothing },
+  'downloads.retry': { params: z.strictObject({ id }), result: nothing },
+  /** Opens a folder in the system's file manager; `pictures`, `logs`, `models`. */
+  'shell.openFolder': {
+    params: z.strictObject({ which: z.enum(['pictures', 'logs', 'models']) }),
+    result: nothing,
+  },
+  'log.write': {
+    params: z.strictObject({ level: z.enum(['info', 'warn', 'error']), message: longText }),
+    result: nothing,
+  },
+} as const
+
+export type HostMethod = keyof typeof hostMethods
+export type HostParams<M extends HostMethod> = z.input<(typeof hostMethods)[M]['params']>
+export type HostResult<M extends HostMethod> = z.output<(typeof hostMethods)[M]['result']>
+
+/** What the host tells by itself. */
+export const hostEventSchema = z.discriminatedUnion('type', [
+  z.object({
+    type: z.literal('gallery'),
+    indexing: z.boolean(),
+    found: count.optional(),
+    total: count.optional(),
+  }),
+  z.object({ type: z.literal('settings'), settings: settingsSchema }),
+  z.object({ type: z.literal('models') }),
+  z.object({ type: z.literal('jobs') }),
+  z.object({ type: z.literal('job'), id, progress: z.object({ step: count, steps: count }) }),
+  z.object({ type: z.literal('download'), download: downloadSchema }),
+  z.object({ type: z.literal('notice'), text: z.string() }),
+  /** From the shell: a file was opened with the application or dropped onto its icon; a menu command. */
+  z.object({ type: z.literal('openPicture'), id: pictureId }),
+  z.object({ type: z.literal('command'), command: z.string().max(100) }),
+])
+export type HostEvent = z.output<typeof hostEventSchema>
+
+/** A window's view of the host, whatever lies between. */
+export interface HostApi {
+  /** @throws AttuneError */
+  call<M extends HostMethod>(method: M, params: HostParams<M>): Promise<HostResult<M>>
+  /** @returns ends the subscription */
+  subscribe(listener: (event: HostEvent) => void): () => void
+}
+
+/**
+ * Addresses of bytes, relative to the page's own: fetched in every shell.
+ *
+ * - GET  picture, thumbnail: the file
+ * - POST savePicture: raw pixels (see `savePictureHeader`) → JSON { id }: encoded, recorded, in the gallery
+ * - POST readRecipe: any image file's bytes → JSON { recipe?, record?, messages }
+ * - POST exportMaps: an attention recording (.safetensors) → a zip of the chosen files
+ * - GET  model: a file of a model's folder, Range allowed
+ */
+export const hostPaths = {
+  picture: (id: number): string => `host/pictures/${id}`,
+  thumbnail: (id: number, key: string): string => `host/thumbnails/${id}?key=${encodeURIComponent(key)}`,
+  savePicture: 'host/pictures',
+  readRecipe: 'host/recipe',
+  exportMaps: 'host/maps',
+  /** The folder in which `model/worker` finds a model; ends in a slash. */
+  model: (id: string): string => `host/models/${encodeURIComponent(id)}/`,
+} as const
+
+/** Of POST savePicture and exportMaps, as JSON in the header `x-attune`, percent-encoded. */
+export const savePictureHeader = z.strictObject({
+  width: z.int().min(1).max(16_384),
+  height: z.int().min(1).max(16_384),
+  channels: z.union([z.literal(3), z.literal(4)]),
+  /** A `ResolvedRequest`, as the engine answered it. */
+  request: z.record(z.string(), z.unknown()),
+  model: z.object({ name: text, sha256: z.string().max(64).optional() }),
+  machine: z.object({ backend: text, adapter: text }).optional(),
+})
+export type SavePictureHeader = z.input<typeof savePictureHeader>
+
+export const exportMapsHeader = z.strictObject({
+  formats: z.array(z.string().max(40)).min(1).max(20),
+  words: z.array(text).max(1000).optional(),
+  colormap: z.string().max(40).optional(),
+  normalise: z.string().max(40).optional(),
+  layers: z.array(text).max(1000).optional(),
+  /** The picture that overlays lie on. */
+  picture: pictureId.optional(),
+})
+export type ExportMapsHeader = z.input<typeof exportMapsHeader>
