@@ -15,6 +15,11 @@ export const benchmarks: Benchmark[] = [
     run: async (io, json) => (await import('../bench/plan.ts')).benchPlan(io, json),
   },
   {
+    name: 'compile',
+    what: "compiling the embedded model's pipelines, without and with the driver's shader cache",
+    run: async (io, json) => (await import('../bench/compile.ts')).benchCompile(io, json),
+  },
+  {
     name: 'kernels',
     what: 'GFLOPS of each kernel class and its share of the measured peak',
     run: async (io, json) => (await import('../bench/kernels.ts')).benchKernels(io, json),

@@ -2,8 +2,8 @@
 import type { ResolvedRequest } from '../contract/request.ts'
 import { type Graph, multiplyAccumulates, weightsOf } from '../graph/ops.ts'
 import { elementCount } from '../tensor/shape.ts'
-import { chunkLength } from '../text/chunks.ts'
 import type { DiffusionModel } from './diffusion-model.ts'
+import { batchTexts } from './rows.ts'
 
 export interface Work {
   /** Twice the multiply-accumulates of all evaluations of the UNet and of the decoder, in 1e9. */
@@ -14,20 +14,23 @@ export interface Work {
   readonly parameters: number
 }
 
-/** Counts the products of a run; one chunk of text is assumed, more change little. */
+/**
+ * Counts the products of a run: all texts of its batch, with regions and an edit; attention to regions is not counted.
+ * @throws AttuneError `bad-argument`, `unsupported` for words that cannot be drawn
+ */
 export function workOf(model: DiffusionModel, request: ResolvedRequest): Work {
   const height = Math.ceil(request.height / model.vae.sizeFactor)
   const width = Math.ceil(request.width / model.vae.sizeFactor)
-  const batch = request.guidanceScale === 1 ? 1 : 2
-  const denoise = model.unet.recordDenoise({
-    batch,
-    height,
-    width,
-    textTokens: chunkLength,
-    unevenSizes: true,
-  })
   const decode = model.vae.recordDecode({ batch: 1, height, width })
   const evaluations = request.steps * (request.sampler === 'heun' ? 2 : 1) * (request.strength ?? 1)
+  const { rows, layout } = batchTexts(request, model.tokenizer, Math.max(1, Math.round(evaluations)))
+  const denoise = model.unet.recordDenoise({
+    batch: rows.length,
+    height,
+    width,
+    textTokens: layout.tokens,
+    unevenSizes: true,
+  })
   const gigaflopPerStep = gigaflopOf(denoise)
   return {
     gigaflop: evaluations * gigaflopPerStep + gigaflopOf(decode),
