@@ -7,84 +7,18 @@ import { openModelFolder } from '../../host/model-folder.ts'
 import { openNodeAdapter } from '../../host/webgpu.ts'
 import { CapturePlan } from '../../model/attention/capture.ts'
 import { WebGpuBackend } from '../../model/gpu/backend.ts'
-import type { AttentionOptions } from '../../model/graph/attention-options.ts'
-import { GraphBuilder } from '../../model/graph/builder.ts'
-import type { Graph, Tensor } from '../../model/graph/ops.ts'
 import type { Program } from '../../model/graph/program.ts'
 import { DiffusionModel } from '../../model/pipeline/diffusion-model.ts'
 import { elementCount } from '../../model/tensor/shape.ts'
 import { chunkLength, packChunks, tokenPlaces } from '../../model/text/chunks.ts'
 import type { CommandIO } from '../io.ts'
 import { embeddedModel } from '../local-engine.ts'
+import { anyInputs, graphOf, layers, layerShape, paired, variants } from './attention-forms.ts'
 import { median, printTable } from './table.ts'
 
 const rounds = 9
 /** Of a cheap evaluation whose cost is to be told to a percent. */
 const unetRounds = 40
-const layers = 8
-const [batch, length, heads, headDim, tokens] = [2, 1024, 8, 80, 77] as const
-/** 77 tokens and, behind the next multiple of 4, an image prompt of 4 or another text. */
-const withImagePrompt = 84
-const withOtherText = 80 + 77
-
-interface Variant {
-  readonly name: string
-  /** Tokens of all sources. */
-  readonly keys?: number
-  readonly options: (b: GraphBuilder, keys: number) => Omit<AttentionOptions, 'numHeads'>
-}
-
-const text = { start: 0, length: 77 }
-const perToken = (b: GraphBuilder, name: string, keys: number): Tensor => b.input(name, [batch, keys])
-const sources = (start: number, count: number): Pick<AttentionOptions, 'sources'> => ({
-  sources: [text, { start, length: count }],
-})
-
-const variants: readonly Variant[] = [
-  { name: 'plain', options: () => ({}) },
-  { name: 'weights of words', options: (b, keys) => ({ tokenScale: perToken(b, 'tokenScale', keys) }) },
-  {
-    name: 'painted bias',
-    options: (b, keys) => ({ logitBias: b.input('logitBias', [batch, length, keys]) }),
-  },
-  {
-    name: 'output mask',
-    options: b => ({ outputMask: b.input('outputMask', [batch, length, 1]) }),
-  },
-  {
-    name: 'capture of 4 words',
-    options: b => ({ capture: { tokens: b.input('captureTokens', [1, 4]), samples: [1] } }),
-  },
-  { name: 'image prompt, 4 tokens', keys: withImagePrompt, options: () => sources(80, 4) },
-  { name: 'a second text, 77 tokens', keys: withOtherText, options: () => sources(80, 77) },
-  {
-    name: 'weights, bias, mask, image prompt',
-    keys: withImagePrompt,
-    options: (b, keys) => ({
-      ...sources(80, 4),
-      tokenScale: perToken(b, 'tokenScale', keys),
-      valueGain: perToken(b, 'valueGain', keys),
-      logitBias: b.input('logitBias', [batch, length, keys]),
-      outputMask: b.input('outputMask', [batch, length, 2]),
-    }),
-  },
-]
-
-function graphOf({ keys = tokens, options }: Variant): Graph {
-  const b = new GraphBuilder('attention')
-  const width = heads * headDim
-  const key = b.input('key', [batch, keys, width])
-  const value = b.input('value', [batch, keys, width])
-  const given = options(b, keys)
-  // Each layer asks with what the one before it gave, so that none is left out.
-  let hidden = b.input('query', [batch, length, width])
-  for (let i = 0; i < layers; i++) {
-    hidden = b.attention(`layer${i}`, hidden, key, value, { ...given, numHeads: heads }).y
-  }
-  b.output('y', hidden)
-  return b.build()
-}
-
 export async function benchAttention(io: CommandIO, json: boolean): Promise<void> {
   const backend = await WebGpuBackend.open(await openNodeAdapter(), { precision: 'f16' })
   try {
@@ -92,14 +26,7 @@ export async function benchAttention(io: CommandIO, json: boolean): Promise<void
     for (const variant of variants) {
       const graph = graphOf(variant)
       const program = await backend.compile(graph)
-      const inputs: Record<string, Float32Array> = {}
-      for (const [name, { shape }] of graph.inputs) {
-        inputs[name] =
-          name === 'captureTokens'
-            ? Float32Array.of(2, 3, 5, 8)
-            : Float32Array.from({ length: elementCount(shape) }, (_, i) => Math.sin(i))
-      }
-      await program.run(inputs)
+      await program.run(anyInputs(graph))
       runs.push({ name: variant.name, program, times: [], processor: [] })
     }
     for (let round = 0; round < rounds; round++) {
@@ -109,7 +36,7 @@ export async function benchAttention(io: CommandIO, json: boolean): Promise<void
     printTable(
       io,
       json,
-      `attention: ${layers} layers of ${batch}x${length} positions, ${heads} heads of ${headDim}, ${tokens} tokens; ${backend.description}`,
+      `attention: ${layers} layers of ${layerShape.batch}x${layerShape.length} positions, ${layerShape.heads} heads of ${layerShape.headDim}, ${layerShape.tokens} tokens; ${backend.description}`,
       runs.map(({ name, times, processor }) => ({
         form: name,
         'ms a layer': median(times) / layers,
@@ -129,7 +56,7 @@ export async function benchAttention(io: CommandIO, json: boolean): Promise<void
 async function benchCapture(backend: WebGpuBackend, io: CommandIO, json: boolean): Promise<void> {
   const model = await DiffusionModel.open(await openModelFolder(embeddedModel))
   const size = {
-    batch,
+    batch: layerShape.batch,
     height: model.defaults.height / model.vae.sizeFactor,
     width: model.defaults.width / model.vae.sizeFactor,
     textTokens: chunkLength,
@@ -181,9 +108,4 @@ async function measure(run: { program: Program; times: number[]; processor: numb
   const used = process.cpuUsage(before)
   run.times.push(performance.now() - started)
   run.processor.push((used.user + used.system) / 1000)
-}
-
-/** The median of round by round ratios: what drifts between rounds falls out. */
-function paired(mine: readonly number[], theirs: readonly number[]): number {
-  return median(mine.map((time, i) => time / (theirs[i] ?? NaN)))
 }
