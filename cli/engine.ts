@@ -5,6 +5,9 @@
 import type { CaptureOptions } from '../model/attention/capture.ts'
 import type { CapturedAttention } from '../model/attention/captured.ts'
 import type { GenerateRequest, ResolvedRequest } from '../model/contract/request.ts'
+import type { RepairOptions } from '../model/pipeline/repair-options.ts'
+import type { RepairedPicture } from '../model/pipeline/repair.ts'
+import type { ControlEffect } from '../model/pipeline/seam.ts'
 import type { Pixels } from '../model/image/resample.ts'
 import type { NpyArray } from '../model/tensor/npy.ts'
 
@@ -28,6 +31,14 @@ export interface GenerateJob {
   readonly mask?: string
   /** Watch words: what is asked for comes back as `GenerateResult.attention`. */
   readonly capture?: CaptureOptions
+  /** Evaluate once more without each control, to tell how much it does. */
+  readonly measureEffects?: boolean
+  /** Of an edit: decode the picture that it begins with as well. */
+  readonly sourcePicture?: boolean
+  /** Draw again where words are neglected. */
+  readonly repair?: RepairOptions
+  /** What drew the picture that is edited: another model is told before the run. */
+  readonly recordedModel?: { readonly name?: string; readonly sha256?: string }
 }
 
 export interface GenerateProgress {
@@ -36,6 +47,8 @@ export interface GenerateProgress {
   readonly steps: number
   readonly sigma: number
   readonly secondsLeft?: number
+  /** Of a repair: which drawing this is, from 1. */
+  readonly attempt?: { readonly number: number; readonly of: number }
   /** Between two steps: a tile of a picture that is decoded or encoded in tiles. */
   readonly tile?: {
     readonly stage: 'decode' | 'encode'
@@ -57,9 +70,15 @@ export interface GenerateResult {
   readonly picture: Pixels
   /** Final latents before the decoder, [1, C, h, w]. */
   readonly latents: { readonly shape: readonly number[]; readonly data: Float32Array }
+  /** Of an edit, with `sourcePicture`. */
+  readonly source?: Pixels
+  /** With `measureEffects`, and of every edit. */
+  readonly effects?: readonly ControlEffect[]
+  /** With `repair`. */
+  readonly repair?: RepairedPicture['repair']
   /** With `capture`. */
   readonly attention?: CapturedAttention
-  /** The request with the model's choices filled in (`resolveRequest`). */
+  /** The request with the model's choices filled in (`resolveRequest`), and what a repair changed. */
   readonly used: ResolvedRequest
   readonly model: { readonly name: string; readonly sha256?: string; readonly family?: string }
   readonly adapter: {

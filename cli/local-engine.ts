@@ -11,7 +11,14 @@ import { type ResolvedRequest, resolveRequest } from '../model/contract/request.
 import type { Backend } from '../model/graph/program.ts'
 import { DiffusionModel } from '../model/pipeline/diffusion-model.ts'
 import { readJson } from '../model/pipeline/folder.ts'
-import { type GenerateInputs, generate } from '../model/pipeline/generate.ts'
+import {
+  type DenoiseProgress,
+  type GeneratedPicture,
+  type GenerateInputs,
+  generate,
+} from '../model/pipeline/generate.ts'
+import { repair, type RepairedPicture, type RepairProgress } from '../model/pipeline/repair.ts'
+import { withSwaps } from '../model/pipeline/swaps.ts'
 import { workOf } from '../model/pipeline/work.ts'
 import type { NpyArray } from '../model/tensor/npy.ts'
 import type { Engine, GenerateHooks, GenerateJob, GenerateResult } from './engine.ts'
@@ -26,6 +33,9 @@ export const localEngine: Engine = {
     const { model, folder } = await openModel(job, hooks)
     try {
       const digest = await ModelDigest.lookUp(folder, job.model === undefined, { signal: hooks.signal })
+      const recorded = await digest.record(job.model)
+      const other = job.recordedModel && otherModelNotice(job.recordedModel, recorded)
+      if (other) hooks.onNotice(other)
       const request = resolveRequest(job.request, model.defaults, model.sizeFactor, job.init)
       const loaded = performance.now()
       const { gigaflop, parameters } = workOf(model, request)
@@ -36,7 +46,12 @@ export const localEngine: Engine = {
       )
       try {
         const opened = performance.now()
-        const { result, steps } = await draw(model, backend, request, job, hooks, digest)
+        const {
+          result,
+          used,
+          repair: repaired,
+          steps,
+        } = await draw(model, backend, request, job, hooks, digest)
         const timings = {
           load: loaded - started,
           device: opened - loaded,
@@ -47,8 +62,12 @@ export const localEngine: Engine = {
         return {
           picture: result.picture,
           latents: result.latents,
-          ...(result.attention && { attention: result.attention }),
-          used: request,
+          ...(result.source?.picture && { source: result.source.picture }),
+          ...(result.effects && { effects: result.effects }),
+          ...(repaired && { repair: repaired }),
+          // Also captured for a repair, where nobody asked to see it.
+          ...(job.capture && result.attention && { attention: result.attention }),
+          used,
           model: await digest.record(job.model),
           adapter: { backend: backend.name as 'webgpu' | 'wasm' | 'cpu', name: backend.description },
           timings,
@@ -90,6 +109,15 @@ async function openModel(job: GenerateJob, hooks: GenerateHooks): Promise<Opened
   return { model: await DiffusionModel.open(folder, tokenizer), folder }
 }
 
+interface Drawing {
+  readonly result: GeneratedPicture
+  /** The request that made it. */
+  readonly used: ResolvedRequest
+  readonly repair?: RepairedPicture['repair']
+  /** Milliseconds of each evaluation. */
+  readonly steps: readonly number[]
+}
+
 async function draw(
   model: DiffusionModel,
   backend: Backend,
@@ -97,27 +125,61 @@ async function draw(
   job: GenerateJob,
   hooks: GenerateHooks,
   digest: ModelDigest,
-) {
-  const run = generate(model, backend, request, await readInputs(job, request), hooks.signal)
+): Promise<Drawing> {
+  const inputs = await readInputs(job, request)
   const steps: number[] = []
-  for (;;) {
-    const next = await run.next()
-    if (next.done) return { result: next.value, steps }
+  const show = (progress: DenoiseProgress | RepairProgress): void => {
     digest.begin()
-    const { step, steps: total, sigma, milliseconds, tile, notice } = next.value
-    if (notice !== undefined) {
-      hooks.onNotice(notice)
-      continue
+    const { step, steps: total, sigma, milliseconds, tile, notice } = progress
+    const attempt = 'attempt' in progress && {
+      attempt: { number: progress.attempt, of: progress.attempts },
     }
+    if (notice !== undefined) return hooks.onNotice(notice)
     if (tile) {
-      const { notice, milliseconds: _, ...shown } = tile
-      if (notice !== undefined) hooks.onNotice(notice)
-      hooks.onProgress({ step, steps: total, sigma, tile: shown })
-      continue
+      const { notice: told, milliseconds: _, ...shown } = tile
+      if (told !== undefined) hooks.onNotice(told)
+      return hooks.onProgress({ step, steps: total, sigma, tile: shown, ...attempt })
     }
     steps.push(milliseconds)
-    hooks.onProgress({ step, steps: total, sigma, secondsLeft: ((total - step) * median(steps)) / 1000 })
+    const secondsLeft = ((total - step) * median(steps)) / 1000
+    hooks.onProgress({ step, steps: total, sigma, secondsLeft, ...attempt })
   }
+  if (job.repair) {
+    const result = await finish(repair(model, backend, request, job.repair, inputs, hooks.signal), show)
+    return { result, used: result.request, repair: result.repair, steps }
+  }
+  // The record keeps swaps as they were typed.
+  const result = await finish(generate(model, backend, withSwaps(request), inputs, hooks.signal), show)
+  return { result, used: request, steps }
+}
+
+async function finish<T, R>(run: AsyncGenerator<T, R>, show: (progress: T) => void): Promise<R> {
+  for (;;) {
+    const next = await run.next()
+    if (next.done) return next.value
+    show(next.value)
+  }
+}
+
+/** What to say where a picture is drawn by another model than before; undefined where nothing tells them apart. */
+export function otherModelNotice(
+  before: { readonly name?: string; readonly sha256?: string },
+  now: { readonly name: string; readonly sha256?: string },
+): string | undefined {
+  const hasDigests = before.sha256 !== undefined && now.sha256 !== undefined
+  // A1111 names a model by the first ten digits.
+  const isSame = hasDigests
+    ? now.sha256.startsWith(before.sha256.toLowerCase())
+    : before.name === undefined || before.name === now.name
+  if (isSame) return undefined
+  const [was, is] =
+    before.name === undefined || before.name === now.name
+      ? [
+          `another state of ${now.name} (${before.sha256?.slice(0, 10)})`,
+          now.sha256?.slice(0, 10) ?? now.name,
+        ]
+      : [before.name, now.name]
+  return `The picture was drawn by ${was}, and this is ${is}: its recomputed original will be another picture. Name its model with --model.`
 }
 
 async function readInputs(job: GenerateJob, request: ResolvedRequest): Promise<GenerateInputs> {
@@ -128,6 +190,8 @@ async function readInputs(job: GenerateJob, request: ResolvedRequest): Promise<G
     ...(job.init && { init: await readPicture(job.init.path, width, height) }),
     ...(job.mask && { mask: await readMask(job.mask, width, height) }),
     ...(job.capture && { capture: job.capture }),
+    ...(job.measureEffects && { measureEffects: true }),
+    ...(job.sourcePicture && { sourcePicture: true }),
   }
 }
 

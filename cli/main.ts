@@ -5,6 +5,7 @@
 import { Command, CommanderError } from 'commander'
 import { readFile } from 'node:fs/promises'
 import { AttuneError } from '../model/contract/errors.ts'
+import { editCommand, readEditArguments } from './edit-options.ts'
 import type { Engine } from './engine.ts'
 import { cancelled, type CommandIO, exitCodeOf, exitCodes, reportError, type TextStream } from './io.ts'
 import { mapsCommand } from './maps-options.ts'
@@ -49,6 +50,14 @@ async function run(argv: readonly string[], io: CommandIO, engine: Engine | unde
     await generate(args, io, engine ?? (await import('./local-engine.ts')).localEngine, version)
   })
   program.addCommand(generation)
+
+  const editing = editCommand()
+  editing.action(async (picture: string) => {
+    const args = readEditArguments(picture, editing)
+    const { edit } = await import('./commands/edit.ts')
+    await edit(args, io, engine ?? (await import('./local-engine.ts')).localEngine, version)
+  })
+  program.addCommand(editing)
 
   const explaining = explainCommand()
   explaining.action(async (prompt: string) => {
@@ -132,8 +141,9 @@ function translate(error: CommanderError): AttuneError {
   const [first = '', ...rest] = error.message.replace(/^error: /, '').split('\n')
   const suggestion = /Did you mean (.+)\?\)/.exec(rest.join(' '))?.[1]
   const remedies: Readonly<Record<string, string>> = {
-    'commander.missingArgument': 'Put the prompt in quotes: attune generate "a red car under a blue sky".',
-    'commander.excessArguments': 'Put the prompt in quotes, as one argument.',
+    'commander.missingArgument':
+      'Name a picture, or put the prompt in quotes: attune generate "a red car under a blue sky".',
+    'commander.excessArguments': 'Put words with spaces in quotes, as one argument.',
     'commander.unknownCommand': 'Run attune help to see what there is.',
   }
   const remedy = suggestion

@@ -1,6 +1,7 @@
 /**
- * The words of `attune generate`: their definition, what is refused by name because a later version brings it, and
- * the way from text to a validated job. Looks at no file; `commands/generate.ts` does.
+ * The words of `attune generate` and `attune explain`, and those that every command that draws has: their definition,
+ * what is refused by name because a later version brings it, and the way from text to a validated job. Looks at no
+ * file; `commands/job.ts` does.
  */
 import {
   type MapFormat,
@@ -24,12 +25,18 @@ import {
   precisions,
   samplers,
 } from '../model/contract/request.ts'
+import { type RepairOptions, repairKinds, repairTries } from '../model/pipeline/repair-options.ts'
 import type { ExplainArguments } from './commands/explain.ts'
+import {
+  addControlOptions,
+  type ControlArguments,
+  type RawControlOptions,
+  readControlArguments,
+} from './control-options.ts'
 import { type Backend, backends } from './engine.ts'
 
-/** Arguments after validation; paths are as typed. */
-export interface GenerateArguments {
-  readonly request: GenerateRequest
+/** What every command that draws is told, after validation; paths are as typed. */
+export interface DrawArguments {
   readonly backend: Backend
   readonly model?: string
   readonly tokenizer?: string
@@ -42,6 +49,14 @@ export interface GenerateArguments {
   readonly json: boolean
   readonly overwrite: boolean
   readonly maps?: MapsArguments
+  /** Evaluate once more without each control, to tell how much it does. */
+  readonly effects: boolean
+}
+
+export interface GenerateArguments extends DrawArguments {
+  readonly request: GenerateRequest
+  readonly controls?: ControlArguments
+  readonly repair?: RepairOptions
 }
 
 /** Word maps beside the picture. */
@@ -81,11 +96,30 @@ const otherOptions: Readonly<Record<string, string>> = {
   negativePrompt: '--negative',
 }
 
-/** Values as commander leaves them. */
-interface RawOptions {
-  readonly negative?: string
+/** Values of the options that every command that draws has, as commander leaves them. */
+export interface RawDrawOptions {
+  readonly backend: Backend
   readonly model?: string
   readonly tokenizer?: string
+  readonly out?: string
+  readonly latents?: string
+  readonly stepNoise?: string
+  readonly saveLatents?: string
+  readonly init?: string
+  readonly mask?: string
+  readonly maps?: string
+  readonly mapsFormat?: string
+  readonly words?: string
+  readonly colormap?: string
+  readonly normalise?: string
+  readonly effects: boolean
+  readonly json?: boolean
+  readonly overwrite?: boolean
+}
+
+/** Values as commander leaves them. */
+interface RawOptions extends RawDrawOptions, RawControlOptions {
+  readonly negative?: string
   readonly steps?: string
   readonly guidance?: string
   readonly guidanceRescale?: string
@@ -100,21 +134,9 @@ interface RawOptions {
   readonly dialect?: GenerateRequest['dialect']
   readonly emphasis?: GenerateRequest['emphasis']
   readonly oldTimeline?: boolean
-  readonly backend: Backend
-  readonly out?: string
-  readonly latents?: string
-  readonly stepNoise?: string
-  readonly saveLatents?: string
-  readonly init?: string
   readonly strength?: string
-  readonly mask?: string
-  readonly maps?: string
-  readonly mapsFormat?: string
-  readonly words?: string
-  readonly colormap?: string
-  readonly normalise?: string
-  readonly json?: boolean
-  readonly overwrite?: boolean
+  readonly repair?: string | true
+  readonly repairTries?: string
 }
 
 /** `attune generate`; the caller sets its action. */
@@ -123,8 +145,6 @@ export function generateCommand(): Command {
     .description('draw a picture from words')
     .argument('<prompt>', 'what to draw, in quotes')
     .option('--negative <text>', 'what to keep out of the picture')
-    .option('--model <dir|file|id>', 'the model: a diffusers folder, a .safetensors file or an installed one')
-    .option('--tokenizer <dir>', 'folder with vocab.json and merges.txt, where the model has none')
     .option('--steps <n>', 'sampling steps (default: the model decides)')
     .option('--guidance <scale>', 'how strictly to follow the prompt; 1 switches guidance off')
     .option('--guidance-rescale <share>', 'tames over-exposure at high guidance, 0 to 1')
@@ -152,8 +172,28 @@ export function generateCommand(): Command {
       ),
     )
     .option('--old-timeline', 'numbers in [from:to:when] as A1111 read them before 1.6')
-    .option('--init <image>', 'begin from a picture')
     .option('--strength <share>', 'how much of the init picture to draw anew, 0 to 1')
+    .option('--vae-tile <pixels>', 'decode in tiles of this size (default: only where the picture needs it)')
+  addControlOptions(command)
+    .addOption(
+      new Option(
+        '--repair [how]',
+        'draw again where a word is looked at little: push words, or try seeds (default: words)',
+      ).choices(repairKinds),
+    )
+    .option('--repair-tries <n>', `how often (default: ${repairTries.words}; ${repairTries.seeds} seeds)`)
+  addDrawOptions(command)
+  for (const [flags] of laterOptions) command.addOption(new Option(flags).hideHelp())
+  const names = laterOptions.map(([flags]) => flags.split(' ')[0])
+  return command.addHelpText('after', `\nNot there yet: ${names.join(', ')}.`)
+}
+
+/** Adds what every command that draws has. */
+export function addDrawOptions(command: Command): Command {
+  return command
+    .option('--model <dir|file|id>', 'the model: a diffusers folder, a .safetensors file or an installed one')
+    .option('--tokenizer <dir>', 'folder with vocab.json and merges.txt, where the model has none')
+    .option('--init <image>', 'begin from a picture')
     .option('--mask <image>', 'with --init: draw only the white parts anew')
     .option('--latents <file.npy>', 'initial noise, [1, C, h, w] floats of unit variance')
     .option('--step-noise <file.npy>', 'the draws of ancestral samplers, [draws, 1, C, h, w]')
@@ -164,13 +204,10 @@ export function generateCommand(): Command {
     .option('--words <list>', 'with --maps: only these words, with commas')
     .option('--colormap <name>', `with --maps: ${colormaps.join(', ')}`)
     .option('--normalise <how>', `with --maps: ${normalisations.join(', ')}`)
+    .option('--no-effects', 'do not measure how much each control does (an evaluation more for each)')
     .option('--overwrite', 'replace files that are there')
     .addOption(new Option('--backend <name>', 'what computes').choices(backends).default('auto'))
-    .option('--vae-tile <pixels>', 'decode in tiles of this size (default: only where the picture needs it)')
-    .option('--json', 'JSON lines instead of words: progress, notices, the result, errors')
-  for (const [flags] of laterOptions) command.addOption(new Option(flags).hideHelp())
-  const names = laterOptions.map(([flags]) => flags.split(' ')[0])
-  return command.addHelpText('after', `\nNot there yet: ${names.join(', ')}.`)
+    .option('--json', 'JSON lines instead of words: progress, notices, effects, the result, errors')
 }
 
 /** `attune explain`; the caller sets its action. */
@@ -217,18 +254,7 @@ export function readGenerateArguments(
 ): GenerateArguments {
   refuseLater(command)
   const raw = command.opts<RawOptions & Record<string, unknown>>()
-  for (const [name, value] of Object.entries(raw)) {
-    if (value === '' && name !== 'negative') {
-      throw new AttuneError(
-        'bad-argument',
-        `--${kebab(name)} is empty.`,
-        'Give a value, or leave the option out.',
-      )
-    }
-  }
-  if (raw.mask !== undefined && raw.init === undefined) {
-    throw new AttuneError('bad-argument', '--mask needs the picture that it belongs to.', 'Add --init IMAGE.')
-  }
+  refuseEmpty(raw)
   if (raw.strength !== undefined && raw.init === undefined) {
     throw new AttuneError(
       'bad-argument',
@@ -236,7 +262,8 @@ export function readGenerateArguments(
       'Add --init IMAGE or drop it.',
     )
   }
-  const maps = mapsOf(raw)
+  const common = readDrawArguments(raw)
+  const controls = readControlArguments(raw)
   const request = parseRequest(
     withoutUndefined({
       prompt,
@@ -259,18 +286,62 @@ export function readGenerateArguments(
     }),
     field => numberOptions[field as keyof typeof numberOptions] ?? otherOptions[field] ?? field,
   )
+  const repair = repairOf(raw)
+  return { ...common, request, ...(controls && { controls }), ...(repair && { repair }) }
+}
+
+/** An empty value is a slip, but for the texts that may be empty. @throws AttuneError `bad-argument` */
+export function refuseEmpty(raw: Readonly<Record<string, unknown>>): void {
+  for (const [name, value] of Object.entries(raw)) {
+    if (value !== '' || name === 'negative' || name === 'prompt') continue
+    throw new AttuneError(
+      'bad-argument',
+      `--${kebab(name)} is empty.`,
+      'Give a value, or leave the option out.',
+    )
+  }
+}
+
+/** @throws AttuneError `bad-argument` */
+export function readDrawArguments(raw: RawDrawOptions): DrawArguments {
+  if (raw.mask !== undefined && raw.init === undefined) {
+    throw new AttuneError('bad-argument', '--mask needs the picture that it belongs to.', 'Add --init IMAGE.')
+  }
+  const maps = mapsOf(raw)
   return {
-    request,
     backend: raw.backend,
     json: raw.json === true,
     overwrite: raw.overwrite === true,
+    effects: raw.effects,
     ...(maps && { maps }),
     ...pick(raw, ['model', 'tokenizer', 'out', 'latents', 'stepNoise', 'saveLatents', 'init', 'mask']),
   }
 }
 
+/** @throws AttuneError `bad-argument` */
+function repairOf(raw: RawOptions): RepairOptions | undefined {
+  const tries = number(raw.repairTries, '--repair-tries')
+  if (raw.repair === undefined) {
+    if (tries === undefined) return undefined
+    throw new AttuneError(
+      'bad-argument',
+      '--repair-tries does nothing without --repair.',
+      'Add --repair or drop it.',
+    )
+  }
+  const kind = raw.repair === 'seeds' ? 'seeds' : 'words'
+  const { least, most } = repairTries
+  if (tries === undefined) return { kind, tries: repairTries[kind] }
+  if (Number.isInteger(tries) && tries >= least && tries <= most) return { kind, tries }
+  throw new AttuneError(
+    'bad-argument',
+    `--repair-tries must be a whole number from ${least} to ${most}, but is ${tries}.`,
+    'Correct the value.',
+  )
+}
+
 /** @throws AttuneError `bad-argument` for formats that are not there, or options of maps without --maps */
-function mapsOf(raw: RawOptions): MapsArguments | undefined {
+function mapsOf(raw: RawDrawOptions): MapsArguments | undefined {
   if (raw.maps === undefined) {
     for (const name of ['mapsFormat', 'words', 'colormap', 'normalise'] as const) {
       if (raw[name] === undefined) continue
@@ -308,7 +379,7 @@ function notYet(option: string, what: string): AttuneError {
 }
 
 /** Numbers as people write them; `Number('')`, `0x10` and `1e999` are not among them. */
-function number(text: string | undefined, option: string): number | undefined {
+export function number(text: string | undefined, option: string): number | undefined {
   if (text === undefined) return undefined
   const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text.trim()) ? Number(text) : NaN
   if (Number.isFinite(value)) return value
@@ -324,7 +395,7 @@ export function randomSeed(): string {
   return String(randomBytes(4).readUInt32LE())
 }
 
-function withoutUndefined(values: Readonly<Record<string, unknown>>): Record<string, unknown> {
+export function withoutUndefined(values: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined))
 }
 

@@ -45,14 +45,15 @@ export function progressLine(stream: TextStream, now: () => number = () => perfo
 
 /** `[########········] step 6/12, 3 s left`, never wider than the terminal. */
 export function formatProgress(progress: GenerateProgress, columns: number): string {
-  const { step, steps, secondsLeft } = progress
+  const { step, steps, secondsLeft, attempt } = progress
+  const where = attempt ? `try ${attempt.number} of ${attempt.of}, ` : ''
   if (progress.tile) {
     const { stage, pass, tile, tiles } = progress.tile
-    const words = `${stage === 'decode' ? 'decoding' : 'encoding'}, tile ${tile}/${tiles}, pass ${pass}`
+    const words = `${where}${stage === 'decode' ? 'decoding' : 'encoding'}, tile ${tile}/${tiles}, pass ${pass}`
     return words.slice(0, Math.max(0, columns - 1))
   }
   const left = secondsLeft === undefined || step === steps ? '' : `, ${formatSeconds(secondsLeft)} left`
-  const words = `step ${step}/${steps}${left}`
+  const words = `${where}step ${step}/${steps}${left}`
   const width = Math.min(widestBar, columns - words.length - 4)
   if (width < 8) return words.slice(0, Math.max(0, columns - 1))
   const filled = steps > 0 ? Math.round((step / steps) * width) : 0

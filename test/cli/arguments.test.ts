@@ -1,5 +1,9 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
 import { checkSize, parseRequest, requestLimits, resolveRequest } from '../../model/contract/request.ts'
+import { writeNpy } from '../../model/tensor/npy.ts'
 import { defaults, fakeEngine, run, temporaryFolder } from './support.ts'
 
 describe('wrong arguments end with exit code 2, say what and why, and start nothing', () => {
@@ -38,6 +42,31 @@ describe('wrong arguments end with exit code 2, say what and why, and start noth
     [['generate', 'x', '--out', 'x.jpg'], 'is not a .png name', '.png'],
     [['generate', 'x', '--save-latents', 'x.bin'], '.npy files only', '.npy'],
     [['generate', 'x', '--out', '/dev/null/x.png'], '/dev/null is a file', 'another place'],
+    [['generate', 'x', '--paint', 'x@rect:0,0,1,1'], 'no strength', 'Write it like'],
+    [['generate', 'x', '--paint', 'y@rect:0,0,1,1:1'], 'The words "y" are not in the prompt.', 'among: x.'],
+    [['generate', 'x', '--paint', 'x@missing.png:1'], 'There is no file', 'Check the path'],
+    [['generate', 'x AND y', '--paint', 'x@rect:0,0,1,1:1'], 'Painting words needs one text', 'AND'],
+    [['generate', 'x', '--region', 'y'], 'has no mask', 'Write it like'],
+    [['generate', 'x', '--region-base', '1'], '--region-base does nothing without --region', 'drop it'],
+    [['generate', 'x', '--repair', 'magic'], "argument 'magic' is invalid", '--help'],
+    [['generate', 'x', '--repair-tries', '2'], '--repair-tries does nothing without --repair', 'drop it'],
+    [['generate', 'x', '--repair', '--repair-tries', '0'], '--repair-tries must be a whole', 'Correct'],
+    [['generate', 'x', '--repair', '--repair-tries', '33'], 'number from 1 to 32', 'Correct'],
+    [['generate', '--repair', 'words', '[x:y:0.5]'], 'A repair needs one text', 'schedule'],
+    [['edit'], "Missing required argument 'picture'.", 'Name a picture'],
+    [['edit', 'p.png'], 'Nothing is to change.', '--replace cat=dog'],
+    [['edit', 'p.png', '--replace', 'cat'], 'does not say what is replaced', 'cat=dog'],
+    [['edit', 'p.png', '--weight', 'cat'], 'does not say by how much', 'car=1.5'],
+    [['edit', 'p.png', '--weight', 'cat=1000'], '--weight cat=1000 is beyond 100', '1 leaves'],
+    [['edit', 'p.png', '--prompt', 'x', '--add', 'y'], '--prompt is a whole new prompt', 'one of them'],
+    [['edit', 'p.png', '--add', 'y', '--cross', '0.8'], '--cross must be a part of the run', '0-0.6'],
+    [['edit', 'p.png', '--add', 'y', '--self', '1-0'], '--self 1-0 is no part', 'forwards'],
+    [['edit', 'p.png', '--add', 'y', '--blend', ','], 'is no list of words', 'commas'],
+    [['edit', 'p.png', '--add', 'y', '--blend-threshold', '2'], 'must be between 0 and 1', 'Correct'],
+    [['edit', 'p.png', '--add', 'y', '--seed', '3'], 'attune edit takes no --seed', 'attune generate'],
+    [['edit', 'p.png', '--add', 'y', '--steps'], 'attune edit takes no --steps', 'attune generate'],
+    [['edit', 'p.png', '--add', ''], '--add is empty', 'words'],
+    [['edit', 'missing.png', '--add', 'y'], 'There is no file', 'Check the path'],
     [['models'], 'A command is missing.', 'attune help'],
     [['models', 'inspect', 'missing-folder'], 'There is nothing at', 'Check the path'],
   ] as const)('%j', async (argv, what, remedy) => {
@@ -100,7 +129,7 @@ describe('help and version', () => {
   it('names every option of the contract', async () => {
     const { out } = await run(['generate', '--help'])
     const contract =
-      '--negative --model --tokenizer --steps --guidance --seed --sampler --width --height --precision --dialect --out --latents --step-noise --save-latents --init --strength --mask --lora --control --image-prompt --image-encoder --maps --maps-format --words --json --backend --clip-skip --guidance-rescale --rng --overwrite'
+      '--negative --model --tokenizer --steps --guidance --seed --sampler --width --height --precision --dialect --out --latents --step-noise --save-latents --init --strength --mask --lora --control --image-prompt --image-encoder --maps --maps-format --words --json --backend --clip-skip --guidance-rescale --rng --overwrite --region --paint --hide-padding --repair --no-effects'
     for (const option of contract.split(' ')) expect(out).toContain(option)
   })
 })
@@ -134,6 +163,45 @@ describe('values reach the engine as they were typed', () => {
         },
       },
     ])
+  })
+
+  it('passes controls and repairs on, and measures effects where there are any', async () => {
+    const engine = fakeEngine()
+    const cwd = await temporaryFolder()
+    const paint = ['--paint', 'car@rect:0,0,0.5,1:2', '--hide-padding']
+    await run(['generate', 'a car', ...paint, '--repair', '--json'], { engine, cwd })
+    await run(['generate', 'a car', ...paint, '--repair', 'seeds', '--no-effects'], { engine, cwd })
+    await run(['generate', 'a car', '--repair', 'words', '--repair-tries', '5'], { engine, cwd })
+    expect(engine.jobs[0]).toMatchObject({
+      measureEffects: true,
+      repair: { kind: 'words', tries: 3 },
+      request: { controls: { paint: [{ phrase: 'car', strength: 2, law: 'constant' }], hidePadding: true } },
+    })
+    expect(engine.jobs[1]).not.toHaveProperty('measureEffects')
+    expect(engine.jobs.map(({ repair }) => repair)).toEqual([
+      { kind: 'words', tries: 3 },
+      { kind: 'seeds', tries: 6 },
+      { kind: 'words', tries: 5 },
+    ])
+    expect(engine.jobs[2]).not.toHaveProperty('measureEffects')
+  })
+
+  it('refuses more masks than a record holds, and noise for a choice of seeds', async () => {
+    const engine = fakeEngine()
+    const cwd = await temporaryFolder()
+    const white = { create: { width: 256, height: 256, channels: 3 as const, background: '#fff' } }
+    await sharp(white).png().toFile(join(cwd, 'm.png'))
+    await writeFile(join(cwd, 'n.npy'), writeNpy([1, 4, 2, 2], new Float32Array(16)))
+    const regions = Array.from({ length: 12 }, () => ['--region', 'a dog@m.png']).flat()
+    for (const [words, message] of [
+      [regions, 'masks of this picture'],
+      [['--repair', 'seeds', '--latents', 'n.npy'], 'every seed draws the same'],
+      [['--paint', `${'x'.repeat(2000)}@rect:0,0,1,1:1`], 'controls.paint.0.phrase'],
+    ] as const) {
+      const { code, err } = await run(['generate', 'a car', ...words], { engine, cwd })
+      expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(message) })
+    }
+    expect(engine.jobs).toEqual([])
   })
 
   it('takes an empty prompt, a prompt like an option, and draws a seed for -1 or none', async () => {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
-import { defaultName, slug } from '../../cli/commands/generate.ts'
+import { defaultName, slug } from '../../cli/commands/picture-target.ts'
 import { formatBytes, formatSeconds } from '../../cli/io.ts'
 import { formatProgress } from '../../cli/progress.ts'
 import { readRecord } from '../../model/contract/record.ts'
@@ -164,6 +164,11 @@ describe('progress', () => {
     )
     for (let columns = 1; columns < 60; columns++)
       expect(formatProgress(progress, columns).length).toBeLessThan(columns)
+  })
+
+  it('counts the tries of a repair', () => {
+    const progress = { step: 6, steps: 12, sigma: 1, attempt: { number: 2, of: 4 } }
+    expect(formatProgress(progress, 80)).toMatch(/] try 2 of 4, step 6\/12$/)
   })
 
   it('formats numbers for people', () => {

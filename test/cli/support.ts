@@ -1,13 +1,16 @@
 /** A command line in memory: streams that are kept, a clock that stands, an engine that draws a gradient. */
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import sharp from 'sharp'
 import { afterEach } from 'vitest'
-import type { Engine, GenerateJob } from '../../cli/engine.ts'
+import type { Engine, GenerateJob, GenerateResult } from '../../cli/engine.ts'
 import type { CommandIO } from '../../cli/io.ts'
 import { main } from '../../cli/main.ts'
 import { AttuneError } from '../../model/contract/errors.ts'
+import { type PictureRecord, readRecord, recordKeyword } from '../../model/contract/record.ts'
 import { type ModelDefaults, resolveRequest } from '../../model/contract/request.ts'
+import { readPngText } from '../../model/image/png-text.ts'
 
 const folders: string[] = []
 
@@ -72,8 +75,8 @@ export const defaults: ModelDefaults = {
   clipSkip: 1,
 }
 
-/** Draws a gradient in `steps` steps and keeps the jobs that it was given. */
-export function fakeEngine(): Engine & { readonly jobs: GenerateJob[] } {
+/** Draws a gradient in `steps` steps and keeps the jobs that it was given. @param more of its results */
+export function fakeEngine(more: Partial<GenerateResult> = {}): Engine & { readonly jobs: GenerateJob[] } {
   const jobs: GenerateJob[] = []
   return {
     jobs,
@@ -104,6 +107,7 @@ export function fakeEngine(): Engine & { readonly jobs: GenerateJob[] } {
         adapter: { backend: 'cpu', name: 'a fake adapter' },
         timings: { total: 1234 },
         peakBytes: { host: 1 },
+        ...more,
       }
     },
   }
@@ -115,3 +119,14 @@ export function failingEngine(error: unknown): Engine {
 }
 
 export const lost = new AttuneError('device-lost', 'The GPU was reset.', 'Run again.')
+
+/** The record of a picture file. */
+export async function recordOf(path: string): Promise<PictureRecord> {
+  const { entries } = await readPngText(new Uint8Array(await readFile(path)))
+  return readRecord(entries.find(({ keyword }) => keyword === recordKeyword)?.text ?? '')
+}
+
+/** The bytes of a picture's pixels. */
+export async function pixelsOf(path: string): Promise<Buffer> {
+  return sharp(path).raw().toBuffer()
+}

@@ -1,0 +1,197 @@
+/**
+ * `attune edit`: reads how a picture was drawn, changes words, and draws it again by prompt-to-prompt (Hertz et al.
+ * 2022), so that what was not changed stays where it was.
+ */
+import { resolve } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
+import { notAmong } from '../../model/attention/edit/phrase.ts'
+import { editedPrompt } from '../../model/attention/edit/words.ts'
+import { type Controls, type EditControl, editSchema, hasNoControls } from '../../model/contract/controls.ts'
+import { AttuneError } from '../../model/contract/errors.ts'
+import type { GenerateRequest } from '../../model/contract/request.ts'
+import { withSwaps } from '../../model/pipeline/swaps.ts'
+import type { EditArguments } from '../edit-options.ts'
+import type { Engine } from '../engine.ts'
+import { type CommandIO, printableText, writeJson } from '../io.ts'
+import { drawPicture } from './draw.ts'
+import { isThere, prepareJob, promptWords, refuseControls, refuseSeveralTexts, tellProblems } from './job.ts'
+import { chooseOther, chooseTarget } from './picture-target.ts'
+import { readRecordedPicture, type RecordedPicture } from './recorded.ts'
+
+export async function edit(
+  args: EditArguments,
+  io: CommandIO,
+  engine: Engine,
+  version: string,
+): Promise<void> {
+  const path = resolve(io.cwd, args.picture)
+  const recorded = await readRecordedPicture(path)
+  refuseInputs(recorded, args)
+  const { request, notices } = editedRequest(args, recorded.request)
+  refuseControls(request)
+  const target = await chooseTarget(args, request, io)
+  const before =
+    args.before === undefined ? undefined : await chooseOther(args.before, '--before', args.overwrite, io)
+  if (before && before.path === target.path) {
+    throw wrong('--before and --out name the same file.', 'Give them different names.')
+  }
+  const job = await prepareJob(args, request, io)
+  const { edit: _, ...others } = request.controls ?? {}
+  if (args.effects && !hasNoControls(others)) job.measureEffects = true
+  if (before) job.sourcePicture = true
+  if (recorded.model) job.recordedModel = recorded.model
+  for (const text of [...recorded.notices, ...notices]) {
+    if (args.json) writeJson(io, { type: 'notice', text })
+    else io.stderr.write(`${printableText(text)}\n`)
+  }
+  tellProblems(request, args, io)
+  await drawPicture({ job, args, target, edited: path, ...(before && { before }) }, io, engine, version)
+}
+
+/** Files that took part and are not in the picture must be given again, and no others. */
+function refuseInputs({ inputs }: RecordedPicture, args: EditArguments): void {
+  const files = [
+    ['init', '--init', args.init, 'was drawn from an image'],
+    ['mask', '--mask', args.mask, 'was drawn with a mask'],
+    ['latents', '--latents', args.latents, 'was drawn from noise of a file'],
+    ['step-noise', '--step-noise', args.stepNoise, 'was drawn with step noise of a file'],
+  ] as const
+  for (const [role, option, given, what] of files) {
+    const isNeeded = inputs.includes(role)
+    if (isNeeded && given === undefined) {
+      throw wrong(
+        `The picture ${what}, which it does not hold: without it the original cannot be recomputed.`,
+        `Give the same file again: ${option} FILE.`,
+      )
+    }
+    if (!isNeeded && given !== undefined) {
+      throw wrong(
+        `${option} is given, but the picture's record says nothing of such a file.`,
+        'Leave it out, or draw a new picture with attune generate.',
+      )
+    }
+  }
+}
+
+/**
+ * The request of the edited picture.
+ * @throws AttuneError `bad-argument` for words that are not there, `unsupported` for pictures that cannot be edited
+ */
+export function editedRequest(
+  args: EditArguments,
+  recorded: GenerateRequest,
+): { readonly request: GenerateRequest; readonly notices: readonly string[] } {
+  const notices: string[] = []
+  const base = withSwaps(recorded)
+  const { dialect } = base
+  const earlier = base.controls?.edit
+  const sourcePrompt = earlier?.sourcePrompt ?? base.prompt
+  if (earlier) {
+    notices.push(
+      'The picture is itself an edit: both edits together begin with its original, and what was asked for then holds where nothing else is asked for.',
+    )
+  }
+  const { prompt, problems } =
+    args.prompt === undefined
+      ? editedPrompt(base.prompt, { replace: args.replace, add: args.add })
+      : { prompt: args.prompt, problems: [] }
+  notices.push(...problems.map(({ message, remedy }) => `${message} ${remedy}`))
+  const has = (phrase: string): boolean => isThere(phrase, prompt, dialect)
+  const had = (phrase: string): boolean => isThere(phrase, sourcePrompt, dialect)
+  /** Keeps what names words that are still there, and says what goes. */
+  const standing = <T extends { readonly phrase: string }>(what: string, items: readonly T[]): T[] => {
+    const gone = items.filter(({ phrase }) => !has(phrase)).map(({ phrase }) => `"${phrase}"`)
+    if (gone.length > 0) {
+      notices.push(`Dropped: ${what} of ${gone.join(', ')}, which the new prompt does not have.`)
+    }
+    return items.filter(({ phrase }) => has(phrase))
+  }
+  for (const { phrase } of args.weights) {
+    if (!has(phrase)) throw notAmong(phrase, promptWords(prompt, dialect))
+  }
+  const blend = blendOf(args, earlier?.blend, has, had, () => [
+    ...promptWords(sourcePrompt, dialect),
+    ...promptWords(prompt, dialect),
+  ])
+  const given = new Set(args.weights.map(({ phrase }) => phrase.toLowerCase()))
+  const edit = editSchema.parse({
+    ...earlier,
+    sourcePrompt,
+    ...(args.cross && { cross: args.cross }),
+    ...(args.self && { self: args.self }),
+    crossWords: standing('the window', earlier?.crossWords ?? []),
+    reweight: [
+      ...standing('the weight', earlier?.reweight ?? []).filter(
+        ({ phrase }) => !given.has(phrase.toLowerCase()),
+      ),
+      ...args.weights,
+    ],
+    blend,
+  })
+  if (earlier?.blend && args.blend.length === 0 && !isDeepStrictEqual(blend?.target, earlier.blend.target)) {
+    notices.push(
+      'Dropped: words of --blend that the new prompt does not have. Name the words anew to hold the rest.',
+    )
+  }
+  const { paint: painted = [], ...others } = base.controls ?? {}
+  const paint = standing('the paint', painted)
+  const curves = standing('the weight curve', base.weightCurves ?? [])
+  if (painted.length + (base.weightCurves?.length ?? 0) > 0) {
+    notices.push(
+      'Painted words and weight curves act on the edited picture only: its original is recomputed without them, and will differ from the picture.',
+    )
+  }
+  const controls: Controls = { ...others, edit, ...(paint.length > 0 && { paint }) }
+  const { weightCurves: _, ...rest } = base
+  const request = { ...rest, prompt, controls, ...(curves.length > 0 && { weightCurves: curves }) }
+  refuseUneditable(request, sourcePrompt)
+  return { request, notices }
+}
+
+function blendOf(
+  { blend, blendThreshold, keepOut }: EditArguments,
+  earlier: EditControl['blend'],
+  has: (phrase: string) => boolean,
+  had: (phrase: string) => boolean,
+  words: () => string[],
+): EditControl['blend'] {
+  if (blend.length === 0 && !earlier) {
+    const option = keepOut.length > 0 ? '--keep-out' : blendThreshold === undefined ? '' : '--blend-threshold'
+    if (option === '') return undefined
+    throw wrong(`${option} does nothing without --blend.`, 'Add --blend WORDS or drop it.')
+  }
+  for (const phrase of [...blend, ...keepOut]) {
+    if (!has(phrase) && !had(phrase)) throw notAmong(phrase, words())
+  }
+  const asked = blend.length > 0 ? { source: blend, target: blend } : (earlier ?? { source: [], target: [] })
+  const source = asked.source.filter(had)
+  const target = asked.target.filter(has)
+  if (source.length + target.length === 0) return undefined
+  const subtract = keepOut.length > 0 ? keepOut : (earlier?.subtract ?? [])
+  return {
+    source,
+    target,
+    subtract: subtract.filter(phrase => has(phrase) || had(phrase)),
+    threshold: blendThreshold ?? earlier?.threshold ?? 0.3,
+    start: earlier?.start ?? 0.2,
+  }
+}
+
+/** What the engine would refuse once the model is open. */
+function refuseUneditable(request: GenerateRequest, sourcePrompt: string): void {
+  const { prompt, dialect, controls } = request
+  if (controls?.regions?.law === 'isolate') {
+    throw new AttuneError(
+      'unsupported',
+      'The picture was drawn with isolated regions, which have one softmax for all texts: an edit cannot borrow from it.',
+      'Draw it with --region-law mix, and edit that.',
+    )
+  }
+  for (const text of [sourcePrompt, prompt]) refuseSeveralTexts(text, dialect, 'An edit needs')
+  // A new prompt with swaps.
+  withSwaps(request)
+}
+
+function wrong(message: string, remedy: string): AttuneError {
+  return new AttuneError('bad-argument', message, remedy)
+}
