@@ -45,8 +45,8 @@ export interface ControlPlanOptions {
   readonly calls: number
   /** The law of words' weights, where it acts inside attention. */
   readonly seamLaw: 'logit-bias' | 'value-gain' | undefined
-  /** The text whose words are painted; throws where it is not one steady text. */
-  readonly text: (why: string) => CaptureText
+  /** The texts whose words are painted, one a picture; throws where one is not one steady text. */
+  readonly texts: (why: string) => readonly CaptureText[]
   /** [B, S]; throws where texts change. */
   readonly padding: () => Uint8Array
   /** Of the picture, in pixels. */
@@ -88,7 +88,7 @@ export class ControlPlan {
     const { paint = [], regions, hidePadding } = controls
     const company = { isolate: regions?.law === 'isolate', hidePadding: hidePadding === true }
     if (paint.length > 0) {
-      this.#paint = preparePaint(paint, [options.text('Painting words needs')], options.picture, company)
+      this.#paint = preparePaint(paint, options.texts('Painting words needs'), options.picture, company)
     }
     this.#regions = regions && prepareRegions(regions, options.picture)
     if (hidePadding) this.#padding = options.padding()
@@ -190,6 +190,16 @@ export class ControlPlan {
       if (this.#given.get(name)?.key !== key) changed[name] = make()
     }
     return changed
+  }
+
+  /** The masks of a call at a grid, [B, L, G]; undefined where there are none. */
+  masksAt(grid: AttentionGrid, call: number): Float32Array | undefined {
+    const { controls, calls } = this.#options
+    if (!this.#hasMasks) return undefined
+    return this.#masks(
+      grid,
+      controls.regions !== undefined && isInWindow(controls.regions.window, call, calls),
+    )
   }
 
   /** The kinds of controls that act at a call, and whose effect `without` can show. */
@@ -306,15 +316,19 @@ export class ControlPlan {
     const { layout, calls, latent, controls } = this.#options
     const [S, L] = [layout.tokens, grid.height * grid.width]
     const everywhere = this.#tokenBias(weights, on.padding)
-    const painted = on.paint && paintBias(on.paint, { tokens: S }, grid, call, calls)
+    const { paint } = on
+    // Of an edit both pictures are painted: the one that it begins with was painted when it was drawn.
+    const painted = layout.rows.map(({ trajectory, half }) =>
+      paint && half === 'cond' ? paintBias(paint, { tokens: S }, grid, call, calls, trajectory) : undefined,
+    )
     const isolated = controls.regions?.law === 'isolate' ? controls.regions : undefined
     const isolation = isolated && on.regions && isolationBias(on.regions, layout, grid, latent)
-    const last = Math.max(...layout.rows.map(row => row.trajectory))
     const bias = new Float32Array(layout.rows.length * L * S)
     for (const [b, row] of layout.rows.entries()) {
       const tokens = everywhere.subarray(b * S, (b + 1) * S)
       const parts: Float32Array[] = []
-      if (painted && row.half === 'cond' && row.trajectory === last) parts.push(painted)
+      const own = painted[b]
+      if (own) parts.push(own)
       const sees = row.half === 'cond' || isolated?.regions.some(each => each.negativePrompt !== undefined)
       if (isolation && sees) parts.push(isolation)
       const hides = isolated && !(isolation && sees)

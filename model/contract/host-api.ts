@@ -6,7 +6,7 @@
 import { z } from 'zod'
 import { errorCodes } from './errors.ts'
 import { generateRequestSchema } from './request.ts'
-import { settingsSchema, settingsShape } from './settings.ts'
+import { settingsPatchSchema, settingsSchema } from './settings.ts'
 
 const text = z.string().max(4096)
 const longText = z.string().max(200_000)
@@ -160,7 +160,7 @@ export const hostMethods = {
   },
   'settings.get': { params: nothing, result: settingsSchema },
   'settings.set': {
-    params: z.strictObject({ patch: z.object(settingsShape).partial() }),
+    params: z.strictObject({ patch: settingsPatchSchema }),
     result: settingsSchema,
   },
   'gallery.query': {
@@ -267,12 +267,28 @@ export interface HostApi {
  * Addresses of bytes, relative to the page's own: fetched in every shell.
  *
  * - GET  picture, thumbnail: the file
- * - POST savePicture: raw pixels (see `savePictureHeader`) → JSON { id }: encoded, recorded, in the gallery
- * - POST readRecipe: any image file's bytes → JSON { recipe?, record?, messages }
+ * - POST savePicture: raw pixels (see `savePictureHeader`) → JSON `savedPictureSchema`: encoded, recorded, in the gallery
+ * - POST readRecipe: any image file's bytes → JSON `readRecipeSchema`
  * - POST exportMaps: an attention recording (.safetensors) → a zip of the chosen files
  * - GET  model: a file of a model's folder, Range allowed
+ * - POST call: JSON { method, params } → JSON { result } or { error }; GET events: `HostEvent`s as server-sent events;
+ *   POST session: JSON { token } of the address' fragment → a cookie. The three are of the loopback server only.
+ * - POST engine: the host's own seat of the engine, as a stream of frames (`frames.ts`, `renderer/engine/host-port.ts`)
+ *
+ * Every POST carries the header `hostHeader`: what stands beside the bytes, as percent-encoded JSON, or `1`. Its type is
+ * `application/json` or `application/octet-stream`. Headers are short (32 KiB in all) and painted masks are not: with
+ * the type `frameType` the body is one frame { header, data } instead, and the header may stay `1`.
+ *
+ * Whatever fails answers with JSON { error: an error record } and a status of 400 or more.
  */
+export const hostHeader = 'x-attune'
+export const frameType = 'application/x-attune-frame'
+
 export const hostPaths = {
+  session: 'session',
+  call: 'host/call',
+  events: 'host/events',
+  engine: 'host/engine',
   picture: (id: number): string => `host/pictures/${id}`,
   thumbnail: (id: number, key: string): string => `host/thumbnails/${id}?key=${encodeURIComponent(key)}`,
   savePicture: 'host/pictures',
@@ -293,6 +309,16 @@ export const savePictureHeader = z.strictObject({
   machine: z.object({ backend: text, adapter: text }).optional(),
 })
 export type SavePictureHeader = z.input<typeof savePictureHeader>
+
+export const savedPictureSchema = z.object({ id: pictureId, name: z.string() })
+
+export const readRecipeSchema = z.object({
+  recipe: recipeSchema.optional(),
+  /** Our own record, whole. */
+  record: z.record(z.string(), z.unknown()).optional(),
+  /** Why there is no recipe, or what of it could not be read. */
+  messages: z.array(z.string()),
+})
 
 export const exportMapsHeader = z.strictObject({
   formats: z.array(z.string().max(40)).min(1).max(20),

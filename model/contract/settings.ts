@@ -45,3 +45,19 @@ export const settingsShape = {
 
 export const settingsSchema = z.object(settingsShape)
 export type SettingsValues = z.output<typeof settingsSchema>
+
+type Patched<Shape extends Record<string, z.ZodDefault>> = {
+  [Key in keyof Shape]: z.ZodExactOptional<ReturnType<Shape[Key]['unwrap']>>
+}
+
+function withoutDefaults<Shape extends Record<string, z.ZodDefault>>(shape: Shape): Patched<Shape> {
+  const entries = Object.entries(shape).map(([key, schema]) => [key, z.exactOptional(schema.unwrap())])
+  return Object.fromEntries(entries) as Patched<Shape>
+}
+
+/**
+ * Some of the settings, to change. Without the defaults: `partial()` of zod 4 fills them in, and a patch of one key
+ * would reset all others.
+ */
+export const settingsPatchSchema = z.strictObject(withoutDefaults(settingsShape))
+export type SettingsPatch = z.output<typeof settingsPatchSchema>

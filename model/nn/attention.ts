@@ -91,6 +91,13 @@ export interface AttentionExtras extends Omit<AttentionOptions, 'numHeads' | 'so
    * [B, 1]: `logitBias` counts in so many of the layer's own largest logit (paint-with-words). Instead of `biasScale`.
    */
   readonly peakScale?: Tensor
+  /** Also measure what each source brings to the layer's output. */
+  readonly meter?: {
+    /** For each of G sources the output mask that leaves it alone, [B or 1, L or 1, G]. */
+    readonly masks: readonly Tensor[]
+    /** Receives the squares of a source's part, before the output projection: [B, L, N·D]. */
+    readonly onSquares: (source: number, squares: Tensor) => void
+  }
 }
 
 /** x [B, L, C], the text's keys and values [B or 1, S, Σ2C] → [B, L, C]. */
@@ -124,16 +131,24 @@ export class CrossAttention {
       b.slice(`${this.path}.${name}`, textKeyValues, start, size)
     const query = this.#toQ.forward(b, x)
     const key = columns('to_k', this.keyColumns)
-    const { peakScale, ...given } = extras
+    const { peakScale, meter, ...given } = extras
     const options: AttentionOptions = { ...given, numHeads: this.numHeads }
     const [first] = options.sources ?? []
     const peak =
       peakScale &&
       b.attentionPeak(this.path, query, key, { numHeads: this.numHeads, ...(first && { source: first }) })
-    const result = b.attention(this.path, query, key, columns('to_v', this.valueColumns), {
+    const value = columns('to_v', this.valueColumns)
+    const bound = {
       ...options,
       ...(peak && peakScale && { biasScale: b.mul(`${this.path}.bias_scale`, peak, peakScale) }),
-    })
+    }
+    const result = b.attention(this.path, query, key, value, bound)
+    const { capture: _, captureProbabilities: __, ...plain } = bound
+    for (const [source, outputMask] of (meter?.masks ?? []).entries()) {
+      const path = `${this.path}.source.${source}`
+      const { y } = b.attention(path, query, key, value, { ...plain, outputMask })
+      meter?.onSquares(source, b.mul(path, y, y))
+    }
     return { ...result, y: this.#toOut.forward(b, result.y) }
   }
 }

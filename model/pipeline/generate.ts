@@ -8,6 +8,7 @@ import { AttuneError, invariant } from '../contract/errors.ts'
 import { checkSize, type ResolvedRequest } from '../contract/request.ts'
 import type { CaptureOptions, LiveMaps } from '../attention/capture.ts'
 import type { CapturedAttention, CapturedWord } from '../attention/captured.ts'
+import type { MeterReading } from '../attention/meter.ts'
 import type { Backend, Program } from '../graph/program.ts'
 import type { Pixels } from '../image/resample.ts'
 import { correctedForStableDiffusion, createScheduler, type Scheduler } from '../schedulers/index.ts'
@@ -23,6 +24,7 @@ import { findNonFiniteLayer, firstNonFinite, nonFiniteError } from './finite.ts'
 import { type NoiseInputs, RunNoise } from './noise.ts'
 import { previewOf } from './preview.ts'
 import { type ControlEffect, Seam } from './seam.ts'
+import { withSwaps } from './swaps.ts'
 import { blendKept, type LatentSize, prepareStart, type StartInputs } from './start.ts'
 
 export interface GenerateInputs extends StartInputs, NoiseInputs {
@@ -34,6 +36,8 @@ export interface GenerateInputs extends StartInputs, NoiseInputs {
   readonly resume?: RunCheckpoint
   /** Evaluate once more without each control, when it first acts, to tell how much it does. */
   readonly measureEffects?: boolean
+  /** The evaluation, counted from 0, at which it is measured what each source (text, regions) brings. */
+  readonly meterAt?: number
   /** Of an edit: decode the picture that it began with as well. */
   readonly sourcePicture?: boolean
 }
@@ -69,6 +73,8 @@ export interface GeneratedPicture {
   readonly checkpoints?: readonly RunCheckpoint[]
   /** With `measureEffects`, and always of an edit. */
   readonly effects?: readonly ControlEffect[]
+  /** With `meterAt`, of the conditional half. */
+  readonly meter?: MeterReading
   /** Milliseconds by stage. */
   readonly timings: Readonly<Record<'text' | 'compile' | 'denoise' | 'decode', number>>
   /** Bytes of activations of the largest program. */
@@ -88,10 +94,11 @@ export interface Latents {
 export async function* generate(
   model: DiffusionModel,
   backend: Backend,
-  request: ResolvedRequest,
+  asked: ResolvedRequest,
   inputs: GenerateInputs = {},
   signal?: AbortSignal,
 ): AsyncGenerator<DenoiseProgress, GeneratedPicture> {
+  const request = withSwaps(asked)
   checkSize(request.width, request.height, model.sizeFactor)
   const size: LatentSize = {
     channels: model.vae.config.latentChannels,
@@ -140,16 +147,16 @@ export async function* generate(
     })
     words.useProgram(await compile(words.recordKeyValues()))
     const { attentionControls } = seam
+    const recorded = {
+      batch,
+      height: size.height,
+      width: size.width,
+      textTokens: words.layout.tokens,
+      // As diffusers: a latent of odd size is drawn, not refused.
+      unevenSizes: true,
+    }
     const unet = await compile(
-      model.unet.recordDenoise({
-        batch,
-        height: size.height,
-        width: size.width,
-        textTokens: words.layout.tokens,
-        ...(attentionControls && { attentionControls }),
-        // As diffusers: a latent of odd size is drawn, not refused.
-        unevenSizes: true,
-      }),
+      model.unet.recordDenoise({ ...recorded, ...(attentionControls && { attentionControls }) }),
     )
     invariant(timeProjections, 'projections of time')
     await encoding
@@ -168,6 +175,7 @@ export async function* generate(
     if (resume) takeUp(resume, pictures, noise, unet)
     const from = resume?.index ?? first
     const checkpoints: RunCheckpoint[] = []
+    let reading: MeterReading | undefined
     const timeWidth = model.unet.timeProjectionWidth
     for (let index = from; index < scheduler.timesteps.length; index++) {
       stop()
@@ -200,6 +208,14 @@ export async function* generate(
         throw nonFiniteError(`The network's answer at step ${call + 1}`, layer, request.precision)
       }
       const predictions = guided(modelOutput)
+      if (inputs.meterAt === call) {
+        const meter = seam.meter()
+        const controls = meter.controls(seam.plainControls)
+        const metered = await compile(model.unet.recordDenoise({ ...recorded, attentionControls: controls }))
+        const { sample, timeProjections: time } = values
+        const answer = await metered.run({ sample, timeProjections: time, ...seam.meterInputs(meter, call) })
+        reading = meter.read(answer, seam.conditionalRow, call + 1)
+      }
       if (inputs.measureEffects) {
         await seam.measureAt(call, sigma, predictions, async changed => {
           const answer = await unet.run(changed)
@@ -283,6 +299,7 @@ export async function* generate(
       ...(attention && { attention }),
       ...(inputs.keep && { checkpoints }),
       ...(effects.length > 0 && { effects }),
+      ...(reading && { meter: reading }),
       timings,
       activationBytes,
     }

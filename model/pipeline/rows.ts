@@ -10,7 +10,8 @@ import type { Region } from '../contract/controls.ts'
 import type { ResolvedRequest } from '../contract/request.ts'
 import type { CaptureText } from '../attention/capture.ts'
 import { type SeamLayout, seamLayout } from '../attention/layout.ts'
-import { bindCurves } from '../prompt/curves.ts'
+import type { WeightCurve } from '../contract/prompt.ts'
+import { bindCurves, phrasePlaces } from '../prompt/curves.ts'
 import { parsePrompt } from '../prompt/parse.ts'
 import { chunkLength, tokenPlaces } from '../text/chunks.ts'
 import { PromptPlan } from '../text/plan.ts'
@@ -58,10 +59,10 @@ export function batchTexts(request: ResolvedRequest, tokenizer: ClipTokenizer, c
   const { dialect = 'plain', guidanceScale, sampler, steps, controls } = request
   const callsPerStep = sampler === 'heun' ? 2 : 1
   const options = { steps, callsPerStep, oldTimeline: request.oldTimeline === true }
-  const planOf = (prompt: string, curves = false): PromptPlan =>
+  const planOf = (prompt: string, curves?: readonly WeightCurve[]): PromptPlan =>
     new PromptPlan(parsePrompt(prompt, dialect), tokenizer, {
       ...options,
-      ...(curves && { curves: bindCurves(request.weightCurves ?? [], prompt) }),
+      ...(curves && { curves: bindCurves(curves, prompt) }),
       madeSteps: Math.ceil(calls / callsPerStep),
     })
   /** For texts that have no parts of their own: negative prompts, regions. */
@@ -70,7 +71,8 @@ export function batchTexts(request: ResolvedRequest, tokenizer: ClipTokenizer, c
     row: 0,
     prompt,
   })
-  const plan = planOf(request.prompt, true)
+  const { weightCurves = [] } = request
+  const plan = planOf(request.prompt, weightCurves)
   if (plan.rows.length > mostParts) {
     throw new AttuneError(
       'bad-argument',
@@ -79,7 +81,9 @@ export function batchTexts(request: ResolvedRequest, tokenizer: ClipTokenizer, c
     )
   }
   const edit = controls?.edit
-  const source = edit && planOf(edit.sourcePrompt)
+  // The picture that an edit begins with had the same curves, as far as it has their words.
+  const had = weightCurves.filter(({ phrase }) => phrasePlaces(edit?.sourcePrompt ?? '', phrase).length > 0)
+  const source = edit && planOf(edit.sourcePrompt, had)
   const pictures = [
     ...(source ? [{ plan: source, prompt: edit.sourcePrompt }] : []),
     { plan, prompt: request.prompt },

@@ -2,11 +2,11 @@
  * The attention of one run: its words, what the request asks of them, and what is watched, joined into the inputs of
  * the denoising graph.
  */
-import type { Controls } from '../contract/controls.ts'
 import { AttuneError } from '../contract/errors.ts'
 import type { ResolvedRequest } from '../contract/request.ts'
 import { type CaptureOptions, CapturePlan, type LiveMaps } from '../attention/capture.ts'
 import type { CapturedAttention, CapturedWord } from '../attention/captured.ts'
+import { MeterPlan } from '../attention/meter.ts'
 import { type ControlKind, ControlPlan, type SeamInputs } from '../attention/control-plan.ts'
 import { chooseBlendGrid } from '../attention/edit/local-blend.ts'
 import { EditPlan } from '../attention/edit/plan.ts'
@@ -47,7 +47,6 @@ export class Seam {
   readonly attentionControls: AttentionControls | undefined
   readonly #words: Conditioning
   readonly #request: ResolvedRequest
-  readonly #controls: Controls
   readonly #latent: AttentionGrid
   readonly #plan: ControlPlan
   readonly #edit: EditPlan | undefined
@@ -71,7 +70,6 @@ export class Seam {
     const controls = request.controls ?? {}
     this.#words = words
     this.#request = request
-    this.#controls = controls
     this.#latent = latent
     if (
       (controls.paint?.length || controls.regions || controls.edit) &&
@@ -105,7 +103,7 @@ export class Seam {
       layout: words.layout,
       calls,
       seamLaw: words.seamLaw,
-      text: why => words.textOf('cond', why),
+      texts: why => Array.from({ length: words.trajectories }, (_, i) => words.textOf('cond', why, i)),
       padding: () => words.padding(),
       picture: request,
       latent,
@@ -129,6 +127,28 @@ export class Seam {
     const sample = watched?.sample ?? needs?.samples[0] ?? 0
     this.attentionControls = this.#capture ? this.#capture.controls(sample, planned) : planned
     this.notices = [...(edit?.notices ?? []), ...this.#plan.notices]
+  }
+
+  /** Begins a meter of the sources: its graph is recorded with what this gives. */
+  meter(): MeterPlan {
+    return new MeterPlan(this.#words.layout)
+  }
+
+  /** The controls of the run without what is captured, for a graph beside it. */
+  get plainControls(): AttentionControls | undefined {
+    return this.#plan.attentionControls
+  }
+
+  /** What a metered graph is given at a call, beside the sample and the time. */
+  meterInputs(meter: MeterPlan, call: number): SeamInputs {
+    const captured = Object.keys(this.#capture?.inputs ?? {})
+    const own = Object.entries(this.#current).filter(([name]) => !captured.includes(name))
+    return { ...Object.fromEntries(own), ...meter.inputs(grid => this.#plan.masksAt(grid, call)) }
+  }
+
+  /** The row of the batch whose answer is the picture. */
+  get conditionalRow(): number {
+    return this.#words.layout.rows.findLastIndex(({ half }) => half === 'cond')
   }
 
   /** What the network must be given before a call: nothing where all stays. */

@@ -4,6 +4,7 @@ import { type Graph, multiplyAccumulates, weightsOf } from '../graph/ops.ts'
 import { elementCount } from '../tensor/shape.ts'
 import type { DiffusionModel } from './diffusion-model.ts'
 import { batchTexts } from './rows.ts'
+import { withSwaps } from './swaps.ts'
 
 export interface Work {
   /** Twice the multiply-accumulates of all evaluations of the UNet and of the decoder, in 1e9. */
@@ -23,7 +24,11 @@ export function workOf(model: DiffusionModel, request: ResolvedRequest): Work {
   const width = Math.ceil(request.width / model.vae.sizeFactor)
   const decode = model.vae.recordDecode({ batch: 1, height, width })
   const evaluations = request.steps * (request.sampler === 'heun' ? 2 : 1) * (request.strength ?? 1)
-  const { rows, layout } = batchTexts(request, model.tokenizer, Math.max(1, Math.round(evaluations)))
+  const { rows, layout } = batchTexts(
+    withSwaps(request),
+    model.tokenizer,
+    Math.max(1, Math.round(evaluations)),
+  )
   const denoise = model.unet.recordDenoise({
     batch: rows.length,
     height,

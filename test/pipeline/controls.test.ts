@@ -249,6 +249,25 @@ describe('an edit', () => {
     }
   })
 
+  it('begins with the picture that was: painted, and with its curves', async () => {
+    const paint = [{ phrase: 'car', mask: left, strength: 3 }]
+    const weightCurves = [{ phrase: 'red', keys: [{ step: 1, weight: 1.5 }], shape: 'hold' as const }]
+    const had = await latents({ ...controls({ paint }), weightCurves })
+    const { controls: edited } = edit()
+    const { source } = await draw({
+      controls: { ...edited, ...controls({ paint }).controls },
+      weightCurves: [...weightCurves],
+      prompt: 'a red car under a blue sky',
+    })
+    expect(distance(source?.latents.data as Float32Array, had)).toBeLessThan(near)
+  })
+
+  it('is what .swap() of compel means', async () => {
+    const swapped = await draw({ prompt: 'a red.swap(blue, s_end=0.5, t_start=0) car', dialect: 'compel' })
+    const plain = await draw({ ...edit(), prompt: 'a blue car', dialect: 'compel' })
+    expect(swapped.latents.data).toEqual(plain.latents.data)
+  })
+
   it('refuses what it cannot compare', async () => {
     await expect(draw({ ...edit(), prompt: 'a car AND a sky' })).rejects.toThrow(/AND/)
     await expect(draw({ ...edit({ reweight: [{ phrase: 'dog', factor: 2 }] }) })).rejects.toThrow(/dog/)
@@ -286,5 +305,29 @@ describe('a run taken up again', () => {
   it('refuses a step of another run', async () => {
     const resume = (await draw({}, { keep: [1] })).checkpoints?.[0]
     await expect(draw({ steps: 5 }, { ...(resume && { resume }) })).rejects.toThrow(/another size, sampler/)
+  })
+})
+
+describe('the meter of sources', () => {
+  it('knows one text as all of it, and leaves every bit of the picture', async () => {
+    const { meter, latents: own } = await draw({}, { meterAt: 1 })
+    expect(meter).toMatchObject({ step: 2, sources: [{ kind: 'own' }], shares: [1] })
+    expect(meter?.layers.length).toBe(model.unet.crossAttentionLayers.length)
+    expect(own.data).toEqual(await latents())
+  })
+
+  it('tells the share of each region where it lies', async () => {
+    const regions = { regions: [{ prompt: 'a blue sky', mask: left }], baseWeight: 0 }
+    const { meter } = await draw(controls({ regions }), { meterAt: 0, capture: {} })
+    expect(meter?.sources).toEqual([{ kind: 'own' }, { kind: 'region', region: 0 }])
+    expect(meter?.shares.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 6)
+    for (const { width, sizes } of meter?.layers ?? []) {
+      if (width % 2) continue
+      for (const [at, size] of (sizes[1] ?? []).entries()) {
+        const isInside = at % width < width / 2
+        expect(size > 0).toBe(isInside)
+        expect((sizes[0]?.[at] ?? 0) > 0).toBe(!isInside)
+      }
+    }
   })
 })
