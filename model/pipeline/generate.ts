@@ -8,6 +8,7 @@ import { AttuneError, invariant } from '../contract/errors.ts'
 import { checkSize, type ResolvedRequest } from '../contract/request.ts'
 import type { CaptureOptions, LiveMaps } from '../attention/capture.ts'
 import type { CapturedAttention, CapturedWord } from '../attention/captured.ts'
+import type { SpotMap, SpotPoint } from '../attention/spot.ts'
 import type { MeterReading } from '../attention/meter.ts'
 import type { Backend, Program } from '../graph/program.ts'
 import type { Pixels } from '../image/resample.ts'
@@ -38,6 +39,8 @@ export interface GenerateInputs extends StartInputs, NoiseInputs {
   readonly measureEffects?: boolean
   /** The evaluation, counted from 0, at which it is measured what each source (text, regions) brings. */
   readonly meterAt?: number
+  /** Also see what a point of the picture looks at (its attention to itself). */
+  readonly spot?: SpotPoint
   /** Of an edit: decode the picture that it began with as well. */
   readonly sourcePicture?: boolean
 }
@@ -73,6 +76,8 @@ export interface GeneratedPicture {
   readonly checkpoints?: readonly RunCheckpoint[]
   /** With `measureEffects`, and always of an edit. */
   readonly effects?: readonly ControlEffect[]
+  /** With `spot`, over the whole run. */
+  readonly spot?: SpotMap
   /** With `meterAt`, of the conditional half. */
   readonly meter?: MeterReading
   /** Milliseconds by stage. */
@@ -130,7 +135,12 @@ export async function* generate(
     const first = scheduler.startIndex
     const calls = scheduler.timesteps.length - first
     const words = new Conditioning(model, request, calls)
-    const seam = new Seam(model, request, words, { calls, latent: size, capture: inputs.capture })
+    const seam = new Seam(model, request, words, {
+      calls,
+      latent: size,
+      capture: inputs.capture,
+      spot: inputs.spot,
+    })
     const at = { step: 0, steps: calls, sigma: scheduler.sigmas[first] ?? 0, milliseconds: 0 }
     for (const notice of seam.notices) yield { ...at, notice }
     const { batch } = words
@@ -222,6 +232,7 @@ export async function* generate(
           return guided(answer['modelOutput'] as Float32Array)
         })
       }
+      seam.watchSpot(outputs)
       noise.begin()
       let predOriginalSample = new Float32Array()
       for (const [i, picture] of pictures.entries()) {
@@ -300,6 +311,7 @@ export async function* generate(
       ...(inputs.keep && { checkpoints }),
       ...(effects.length > 0 && { effects }),
       ...(reading && { meter: reading }),
+      ...(seam.spot && { spot: seam.spot }),
       timings,
       activationBytes,
     }

@@ -6,6 +6,7 @@ import { AttuneError } from '../contract/errors.ts'
 import type { ResolvedRequest } from '../contract/request.ts'
 import { type CaptureOptions, CapturePlan, type LiveMaps } from '../attention/capture.ts'
 import type { CapturedAttention, CapturedWord } from '../attention/captured.ts'
+import { type SpotMap, SpotPlan, type SpotPoint } from '../attention/spot.ts'
 import { MeterPlan } from '../attention/meter.ts'
 import { type ControlKind, ControlPlan, type SeamInputs } from '../attention/control-plan.ts'
 import { chooseBlendGrid } from '../attention/edit/local-blend.ts'
@@ -37,6 +38,7 @@ export interface SeamOptions {
   /** Of the latents. */
   readonly latent: AttentionGrid
   readonly capture?: CaptureOptions | undefined
+  readonly spot?: SpotPoint | undefined
 }
 
 export class Seam {
@@ -52,6 +54,7 @@ export class Seam {
   readonly #edit: EditPlan | undefined
   readonly #capture: CapturePlan | undefined
   readonly #blendGrid: AttentionGrid | undefined
+  readonly #spot: SpotPlan | undefined
   readonly #effects: ControlEffect[] = []
   #current: SeamInputs = {}
   /** What a measurement has changed, and the next call must be given again. */
@@ -64,7 +67,7 @@ export class Seam {
     model: DiffusionModel,
     request: ResolvedRequest,
     words: Conditioning,
-    { calls, latent, capture }: SeamOptions,
+    { calls, latent, capture, spot }: SeamOptions,
   ) {
     const { unet } = model
     const controls = request.controls ?? {}
@@ -125,7 +128,9 @@ export class Seam {
     this.hasCapture = watched !== undefined
     const planned = this.#plan.attentionControls
     const sample = watched?.sample ?? needs?.samples[0] ?? 0
-    this.attentionControls = this.#capture ? this.#capture.controls(sample, planned) : planned
+    const captured = this.#capture ? this.#capture.controls(sample, planned) : planned
+    this.#spot = spot && new SpotPlan(spot)
+    this.attentionControls = this.#spot ? this.#spot.controls(this.conditionalRow, captured) : captured
     this.notices = [...(edit?.notices ?? []), ...this.#plan.notices]
   }
 
@@ -141,7 +146,7 @@ export class Seam {
 
   /** What a metered graph is given at a call, beside the sample and the time. */
   meterInputs(meter: MeterPlan, call: number): SeamInputs {
-    const captured = Object.keys(this.#capture?.inputs ?? {})
+    const captured = Object.keys({ ...this.#capture?.inputs, ...this.#spot?.inputs })
     const own = Object.entries(this.#current).filter(([name]) => !captured.includes(name))
     return { ...Object.fromEntries(own), ...meter.inputs(grid => this.#plan.masksAt(grid, call)) }
   }
@@ -163,7 +168,7 @@ export class Seam {
       ...this.#restored,
       ...(words && { textKeyValues: words.textKeyValues }),
       ...this.#plan.inputsAt(call, sigma, this.#given),
-      ...(isFirst && this.#capture?.inputs),
+      ...(isFirst && { ...this.#capture?.inputs, ...this.#spot?.inputs }),
     }
     this.#restored = {}
     this.#current = { ...this.#current, ...changed }
@@ -222,6 +227,15 @@ export class Seam {
         target: target.latents,
       },
     )
+  }
+
+  /** Takes in what the spot looks at in a run. */
+  watchSpot(outputs: Readonly<Record<string, Float32Array>>): void {
+    this.#spot?.take(outputs)
+  }
+
+  get spot(): SpotMap | undefined {
+    return this.#spot?.read()
   }
 
   /** The live maps among a run's outputs. */

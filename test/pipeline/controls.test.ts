@@ -331,3 +331,18 @@ describe('the meter of sources', () => {
     }
   })
 })
+
+describe('a spot', () => {
+  it('tells what a point looks at, over the whole run, and leaves every bit of the picture', async () => {
+    const { spot, latents: own } = await draw({}, { spot: { x: 0.9, y: 0.1 } })
+    expect(own.data).toEqual(await latents())
+    expect(spot).toMatchObject({ point: { x: 0.9, y: 0.1 }, width: 8, height: 4 })
+    // Rows of probabilities against an even look: 1 in the mean, up to what resizing rounds.
+    const mean = (spot?.data.reduce((a, b) => a + b, 0) ?? 0) / 32
+    expect(mean).toBeGreaterThan(0.9)
+    expect(mean).toBeLessThan(1.1)
+    const { spot: other } = await draw({}, { spot: { x: 0.1, y: 0.9 } })
+    expect(distance(other?.data as Float32Array, spot?.data as Float32Array)).toBeGreaterThan(noEffect)
+    await expect(draw({}, { spot: { x: 2, y: 0 } })).rejects.toThrow(/not in the picture/)
+  })
+})
