@@ -29,6 +29,15 @@ export interface AttentionResult {
   readonly captured?: Tensor
 }
 
+/** Tokens [1, T] of samples that are there. */
+export function canCapture(
+  { tokens, samples }: NonNullable<AttentionOptions['capture']>,
+  batch: number,
+): boolean {
+  const isRow = tokens.shape.length === 2 && tokens.shape[0] === 1
+  return isRow && samples.length > 0 && samples.every(sample => sample >= 0 && sample < batch)
+}
+
 /** Accumulates the tensors of one attention by role. */
 type WritableInputs = { -readonly [Role in keyof AttentionInputs]: AttentionInputs[Role] }
 

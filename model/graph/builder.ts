@@ -4,17 +4,24 @@
  */
 import { AttuneError } from '../contract/errors.ts'
 import { elementCount, formatShape, lastAxis, sameShape, type Shape } from '../tensor/shape.ts'
-import { type AttentionOptions, type AttentionResult, attentionInputs } from './attention-options.ts'
-import type {
-  Activation,
-  AttentionOp,
-  AttentionSource,
-  Graph,
-  GraphState,
-  Op,
-  Padding,
-  Tensor,
-  WeightData,
+import {
+  type AttentionOptions,
+  type AttentionResult,
+  attentionInputs,
+  canCapture,
+} from './attention-options.ts'
+import {
+  type Activation,
+  type AttentionOp,
+  type AttentionSource,
+  type Graph,
+  type GraphState,
+  inputsOf,
+  type Op,
+  outputsOf,
+  type Padding,
+  type Tensor,
+  type WeightData,
 } from './ops.ts'
 
 const noPadding: Padding = { top: 0, bottom: 0, left: 0, right: 0 }
@@ -240,13 +247,9 @@ export class GraphBuilder {
       return probabilities ? { y, probabilities } : { y }
     }
     const { tokens, samples } = capture
-    const known = tokens.shape.length === 2 && tokens.shape[0] === 1
-    if (!known || samples.length === 0 || !samples.every(sample => sample >= 0 && sample < batch)) {
-      this.#mismatch(
-        path,
-        `capture of ${formatShape(tokens.shape)} tokens of samples ${samples.join(', ')}`,
-        query,
-      )
+    if (!canCapture(capture, batch)) {
+      const what = `capture of ${formatShape(tokens.shape)} tokens of samples ${samples.join(', ')}`
+      this.#mismatch(path, what, query)
     }
     const shape = [samples.length, numHeads, length, lastAxis(tokens.shape)]
     const captured = this.state(`${path}.captured`, shape, before => {
@@ -401,17 +404,9 @@ export class GraphBuilder {
   build(): Graph {
     if (this.#outputs.size === 0) throw new AttuneError('internal', `Graph "${this.name}" has no output`)
     const kept = [...this.#outputs.values(), ...[...this.#states.values()].map(state => state.after)]
-    const needed = new Set(kept.map(tensor => tensor.id))
-    const ops: Op[] = []
-    for (const op of this.#ops.toReversed()) {
-      const outputs = Object.values(op.outputs as Record<string, Tensor>)
-      if (!outputs.some(tensor => needed.has(tensor.id))) continue
-      ops.push(op)
-      for (const tensor of Object.values(op.inputs as Record<string, Tensor>)) needed.add(tensor.id)
-    }
     return {
       name: this.name,
-      ops: ops.toReversed(),
+      ops: opsLeadingTo(kept, this.#ops),
       inputs: this.#inputs,
       outputs: this.#outputs,
       ...(this.#states.size > 0 && { states: this.#states }),
@@ -455,6 +450,18 @@ export class GraphBuilder {
       "The configuration and the weights do not belong together: check the model folder's config.json.",
     )
   }
+}
+
+/** The operations that the tensors are computed by, in order. */
+function opsLeadingTo(tensors: readonly Tensor[], ops: readonly Op[]): Op[] {
+  const needed = new Set(tensors.map(tensor => tensor.id))
+  const kept: Op[] = []
+  for (const op of ops.toReversed()) {
+    if (!outputsOf(op).some(tensor => needed.has(tensor.id))) continue
+    kept.push(op)
+    for (const tensor of inputsOf(op)) needed.add(tensor.id)
+  }
+  return kept.toReversed()
 }
 
 export { noPadding }
