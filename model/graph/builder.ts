@@ -16,9 +16,8 @@ import {
   type AttentionSource,
   type Graph,
   type GraphState,
-  inputsOf,
   type Op,
-  outputsOf,
+  opsLeadingTo,
   type Padding,
   type Tensor,
   type WeightData,
@@ -450,18 +449,6 @@ export class GraphBuilder {
       "The configuration and the weights do not belong together: check the model folder's config.json.",
     )
   }
-}
-
-/** The operations that the tensors are computed by, in order. */
-function opsLeadingTo(tensors: readonly Tensor[], ops: readonly Op[]): Op[] {
-  const needed = new Set(tensors.map(tensor => tensor.id))
-  const kept: Op[] = []
-  for (const op of ops.toReversed()) {
-    if (!outputsOf(op).some(tensor => needed.has(tensor.id))) continue
-    kept.push(op)
-    for (const tensor of inputsOf(op)) needed.add(tensor.id)
-  }
-  return kept.toReversed()
 }
 
 export { noPadding }

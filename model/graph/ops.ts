@@ -343,6 +343,18 @@ export function outputsOf(op: Op): Tensor[] {
   )
 }
 
+/** The operations that the tensors are computed by, in order. */
+export function opsLeadingTo(tensors: readonly Tensor[], ops: readonly Op[]): Op[] {
+  const needed = new Set(tensors.map(tensor => tensor.id))
+  const kept: Op[] = []
+  for (const op of ops.toReversed()) {
+    if (!outputsOf(op).some(tensor => needed.has(tensor.id))) continue
+    kept.push(op)
+    for (const tensor of inputsOf(op)) needed.add(tensor.id)
+  }
+  return kept.toReversed()
+}
+
 /** The weights that an operation reads, in a fixed order. */
 export function weightsOf(op: Op): WeightData[] {
   switch (op.kind) {
