@@ -126,6 +126,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--lr", type=float, default=0.01)
     parser.add_argument("--adam-lr", type=float, default=2e-3)
+    parser.add_argument("--decay", type=float, default=0.6, help="share of the planned minutes, at their end, in which the rates fall to zero")
     parser.add_argument("--ema", type=float, default=0.998)
     parser.add_argument("--steps", type=int, default=4, help="of Newton-Schulz")
     parser.add_argument("--drop", type=float, default=0.1, help="share of captions left out")
@@ -177,7 +178,7 @@ def main() -> None:
     saved = drawn = shown = time.monotonic()
     means: list[tuple[float, float, float]] = []
     while clock.progress < 1 and not stop.asked:
-        share = rate(clock.progress)
+        share = rate(clock.progress, decay=args.decay)
         for optimizer, peak in zip(optimizers, peaks, strict=True):
             for group in optimizer.param_groups:
                 group["lr"] = peak * share
