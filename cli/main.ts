@@ -10,11 +10,8 @@ import type { Engine } from './engine.ts'
 import { cancelled, type CommandIO, exitCodeOf, exitCodes, reportError, type TextStream } from './io.ts'
 import { mapsCommand } from './maps-options.ts'
 import { explainCommand, generateCommand, readExplainArguments, readGenerateArguments } from './options.ts'
-
-/** Commands of the contract that a later version brings. */
-const laterCommands: Readonly<Record<string, string>> = {
-  serve: 'the window in a browser',
-}
+import { preprocessCommand } from './preprocess-options.ts'
+import { serveCommand } from './serve-options.ts'
 
 /**
  * Runs one command line.
@@ -99,20 +96,9 @@ async function run(argv: readonly string[], io: CommandIO, engine: Engine | unde
       code = await bench(names, benching.opts<{ json?: boolean }>().json === true, io)
     })
 
-  for (const [name, what] of Object.entries(laterCommands)) {
-    program
-      .command(name, { hidden: true })
-      .allowUnknownOption()
-      .allowExcessArguments()
-      .helpOption(false)
-      .action(() => {
-        throw new AttuneError(
-          'bad-argument',
-          `attune ${name} is not there yet: a later version of Attune brings ${what}.`,
-          'Run attune --help for what is there.',
-        )
-      })
-  }
+  program.addCommand(preprocessCommand(io))
+  program.addCommand(serveCommand(io, version))
+
   configure(program, io)
   if (argv.length === 0) {
     program.outputHelp()

@@ -7,5 +7,8 @@ export function nodeProblem(version: string): string | undefined
 export function lockHash(machine: Machine): string | undefined
 export function packagesState(machine: Machine): 'ready' | 'missing' | 'stale'
 export function npmCommand(machine: Machine): [command: string, args: string[], options: RunOptions]
+export function rendererState(machine: Machine): 'ready' | 'missing' | 'stale' | 'absent'
+/** @returns its exit code; undefined where there is no window of the desktop */
+export function startElectron(machine: Machine, args: readonly string[]): Promise<number | undefined>
 export function pictureOpener(machine: Machine, path: string): [command: string, args: string[]] | undefined
 export function main(words: readonly string[], machine?: Machine): Promise<number>

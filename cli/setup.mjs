@@ -10,7 +10,7 @@ import { createHash } from 'node:crypto'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { readStamp, thisMachine, writeStamp } from './machine.mjs'
+import { attempt, readStamp, thisMachine, writeStamp } from './machine.mjs'
 import { ensureBrowser, ensureVulkan } from './system.mjs'
 
 export const oldestNode = 20
@@ -95,10 +95,77 @@ async function generate(machine, args) {
   return machine.run(machine.nodePath, [attune(machine), 'generate', ...args], { cwd, env: machine.env })
 }
 
-/** Until there is a window, the start is a first picture. */
+/** The window: of the desktop where Electron is installed, else in a browser; without one, a first picture. */
 async function start(machine, args) {
+  const state = rendererState(machine)
+  if (state === 'absent') return firstPicture(machine, args, 'the window is not there')
+  if (state !== 'ready') {
+    const built = await buildRenderer(machine, state)
+    if (built === 130 || built === 143) return built
+    if (built !== 0) return firstPicture(machine, args, 'the window could not be built')
+  }
+  const code = await startElectron(machine, args)
+  if (code !== undefined) return code
+  return runNode(machine, [attune(machine), 'serve', ...args])
+}
+
+/**
+ * Starts the desktop's window where its program is installed and somebody sits in front of a screen.
+ * @returns its exit code; undefined where there is no such window
+ */
+export async function startElectron(machine, args) {
+  const manifest = attempt(() => JSON.parse(machine.readText(join(machine.root, 'package.json'))))
+  const main = typeof manifest?.main === 'string' ? join(machine.root, manifest.main) : undefined
+  // Words are of `attune serve`: who gives them wants a browser.
+  if (args.length > 0 || !main || !machine.exists(main)) return undefined
+  if (!machine.exists(join(machine.root, 'node_modules', 'electron', 'dist'))) return undefined
+  const hasScreen = machine.platform !== 'linux' || machine.env.DISPLAY || machine.env.WAYLAND_DISPLAY
+  if (!hasScreen || machine.env.CI || machine.env.SSH_CONNECTION) return undefined
+  return runNode(machine, ['node_modules/electron/cli.js', '.'])
+}
+
+const rendererConfig = 'renderer/vite.config.ts'
+
+/**
+ * Whether the built window is newer than what it is made of.
+ * @returns {'ready' | 'missing' | 'stale' | 'absent'}
+ */
+export function rendererState(machine) {
+  if (!machine.exists(join(machine.root, 'renderer', 'vite.config.ts'))) return 'absent'
+  const built = machine.modified(join(machine.root, 'dist', 'renderer', 'index.html'))
+  if (built === undefined) return 'missing'
+  const sources = ['renderer', 'model', 'package-lock.json']
+  return sources.some(name => isNewer(machine, join(machine.root, name), built)) ? 'stale' : 'ready'
+}
+
+/** Whether a file, or anything in a folder, has changed since a time. */
+function isNewer(machine, path, time) {
+  if ((machine.modified(path) ?? 0) > time) return true
+  // A file has no entries.
+  return machine.list(path).some(name => isNewer(machine, join(path, name), time))
+}
+
+async function buildRenderer(machine, state) {
+  machine.say(
+    state === 'missing' ? 'building the window (once)' : 'building the window: its sources have changed',
+  )
+  const began = machine.now()
+  const code = await runNode(machine, [
+    'node_modules/vite/bin/vite.js',
+    'build',
+    '--config',
+    rendererConfig,
+    '--logLevel',
+    'warn',
+  ])
+  if (code === 0) machine.say(`window built in ${Math.round((machine.now() - began) / 1000)} s`)
+  return code
+}
+
+/** Where there is no window, the start is a first picture. */
+async function firstPicture(machine, args, why) {
   const out = join(machine.root, 'out', 'first-picture.png')
-  machine.say(`the window is not there yet; drawing a first picture: "${firstPrompt}"`)
+  machine.say(`${why}; drawing a first picture: "${firstPrompt}"`)
   const code = await runNode(machine, [
     attune(machine),
     'generate',

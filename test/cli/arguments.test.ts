@@ -34,6 +34,43 @@ describe('wrong arguments end with exit code 2, say what and why, and start noth
     [['generate', 'x', '--mask', 'm.png'], '--mask needs', '--init'],
     [['generate', 'x', '--words', 'car'], '--words does nothing without --maps', '--maps FOLDER'],
     [['generate', 'x', '--maps', 'm', '--maps-format', 'gif'], 'gif', 'png16'],
+    [['generate', 'x', '--spot', '0,0'], '--spot does nothing without --maps', '--maps FOLDER'],
+    [['generate', 'x', '--maps', 'm', '--spot', '2,0'], '--spot must be a point of the picture', '0.5,0.25'],
+    [['generate', 'x', '--maps', 'm', '--spot', '0.5'], '--spot must be a point of the picture', 'x,y'],
+    [['generate', 'x', '--maps', 'm', '--spot', '0,0', '--maps-format', 'csv'], '--spot is a map', 'overlay'],
+    [['generate', 'x', '--maps-steps', 'each'], '--maps-steps does nothing without --maps', 'drop it'],
+    [['generate', 'x', '--maps', 'm', '--maps-steps', 'each'], 'without the format webp', 'webp'],
+    [
+      ['generate', 'x', '--maps', 'm', '--maps-format', 'webp', '--maps-steps', 'x'],
+      'does not know "x"',
+      'running',
+    ],
+    [['generate', 'x', '--maps', 'm', '--maps-rule', 'x'], '--maps-rule does not know "x"', 'daam'],
+    [
+      ['generate', 'x '.repeat(76), '--maps', 'm', '--maps-rule', 'daam'],
+      "DAAM's rule is for prompts of one chunk",
+      'shorten',
+    ],
+    [['generate', 'x', '--maps', 'm', '--words', 'y'], 'The words "y" are not in the prompt.', 'among: x.'],
+    [['generate', 'x', '--maps', '/dev/null/m'], '/dev/null is a file', 'another place'],
+    [['generate', '--meter', 'a car', 'x'], '--meter takes the number of a step', '--meter 6'],
+    [['generate', 'x', '--meter', '0'], '--meter takes the number of a step', '--meter 6'],
+    [['generate', 'x', '--meter', '9', '--steps', '4'], '--meter 9 is behind the end', '1 to 4'],
+    [['generate', 'x', '--curve', 'x'], 'has no words and points', 'Write it like'],
+    [['generate', 'x', '--curve', '=0:1'], 'has no words and points', 'Write it like'],
+    [['generate', 'x', '--curve', 'x=0.5'], 'the point "0.5", which is not share:weight', 'Write it like'],
+    [['generate', 'x', '--curve', 'x=2:1'], 'outside of the run', 'from 0 to 1'],
+    [['generate', 'x', '--curve', 'x=0:1000'], 'a weight beyond 100', '1 leaves'],
+    [['generate', 'x', '--curve', 'x=1:1,0:2'], 'goes back in time', 'order'],
+    [['generate', 'x', '--curve', 'x=0:1@jump'], 'unknown word behind @', '@hold'],
+    [['generate', 'x', '--curve', 'x=0:1', '--curve', 'X=0:2'], 'gives "x" two curves', 'one of them'],
+    [['generate', 'x', '--curve', 'y=0:1'], 'The weight curve for "y" cannot act', 'as they stand'],
+    [['generate', 'x', '--curve', 'x=0:2', '--dialect', 'plain'], '--curve does nothing', '--emphasis'],
+    [
+      ['generate', 'x', '--curve', 'x=0:-1', '--emphasis', 'logit-bias'],
+      'has no meaning under --emphasis logit-bias',
+      'from 0',
+    ],
     [['generate', 'x', '--strength', '0.5'], '--strength does nothing without --init', '--init'],
     [['generate', 'x', '--init', 'missing.png'], 'There is no file', 'Check the path'],
     [['generate', 'x', '--latents', 'missing.npy'], 'there is no file', 'Check the path'],
@@ -91,9 +128,9 @@ describe('wrong arguments end with exit code 2, say what and why, and start noth
     },
   )
 
-  it('refuses later commands by name', async () => {
-    expect((await run(['serve', 'x', '--any'])).err).toContain('attune serve is not there yet')
-    expect((await run(['serve'])).code).toBe(2)
+  it('refuses what serve does not take', async () => {
+    for (const argv of [['x'], ['--any'], ['--port', '80'], ['--port', '1e4'], ['--open', '--no-browser']])
+      expect([argv, (await run(['serve', ...argv])).code]).toEqual([argv, 2])
   })
 
   it('speaks JSON when asked, even about arguments', async () => {
@@ -129,7 +166,7 @@ describe('help and version', () => {
   it('names every option of the contract', async () => {
     const { out } = await run(['generate', '--help'])
     const contract =
-      '--negative --model --tokenizer --steps --guidance --seed --sampler --width --height --precision --dialect --out --latents --step-noise --save-latents --init --strength --mask --lora --control --image-prompt --image-encoder --maps --maps-format --words --json --backend --clip-skip --guidance-rescale --rng --overwrite --region --paint --hide-padding --repair --no-effects'
+      '--negative --model --tokenizer --steps --guidance --seed --sampler --width --height --precision --dialect --out --latents --step-noise --save-latents --init --strength --mask --lora --control --image-prompt --image-encoder --maps --maps-format --words --json --backend --clip-skip --guidance-rescale --rng --overwrite --region --paint --hide-padding --repair --no-effects --spot --meter --maps-rule --maps-steps --curve'
     for (const option of contract.split(' ')) expect(out).toContain(option)
   })
 })

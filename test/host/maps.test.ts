@@ -3,11 +3,16 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
 import { canDrawText, encodeFigure } from '../../host/maps/encode.ts'
-import { exportMaps, tokenFigure } from '../../host/maps/export.ts'
+import { exportMaps } from '../../host/maps/export.ts'
+import { tokenFigure } from '../../host/maps/figures.ts'
+import { checkMapsFolder } from '../../host/maps/folder.ts'
 import { mapNames, safeStem } from '../../host/maps/names.ts'
 import { type MapFormat, mapFormats } from '../../host/maps/options.ts'
 import { writeCsv } from '../../host/maps/report.ts'
+import { markSpot, spotName } from '../../host/maps/spot.ts'
 import { crc32, writeZip } from '../../host/maps/zip.ts'
+import { daamMaps, daamWordMap } from '../../model/attention/daam.ts'
+import { mapsOverSteps } from '../../model/attention/named-maps.ts'
 import { attentionReport } from '../../model/attention/report.ts'
 import { readRecording } from '../../model/attention/recording.ts'
 import { memorySource } from '../../model/contract/bytes.ts'
@@ -167,6 +172,143 @@ describe('exporting maps', () => {
       exportMaps(captured, { folder: join(folder, 'stop'), formats: ['csv'], signal }),
     ).rejects.toMatchObject({ code: 'cancelled' })
     expect(await readdir(join(folder, 'stop'))).toEqual([])
+  })
+})
+
+const spot = {
+  point: { x: 0.3, y: 0.7 },
+  rows: 20,
+  width: 12,
+  height: 8,
+  data: Float32Array.from({ length: 96 }, (_, at) => 0.5 + at / 96),
+}
+
+describe('a spot', () => {
+  it('is one map more, named by its point, whatever words are called', async () => {
+    const folder = await temporaryFolder()
+    const { files } = await exportMaps(captured, {
+      folder,
+      formats: ['png', 'overlay', 'npy', 'npz', 'recording', 'json'],
+      words: ['car'],
+      image,
+      spot,
+    })
+    const names = files.map(file => file.slice(folder.length + 1))
+    expect(names).toEqual(
+      expect.arrayContaining(['spot-0.3-0.7.png', 'spot-0.3-0.7.overlay.png', 'spot-0.3-0.7.npy']),
+    )
+    expect(readNpy(await readFile(join(folder, 'spot-0.3-0.7.npy'))).data).toEqual(spot.data)
+    const manifest = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8')) as object
+    expect(manifest).toMatchObject({
+      maps: [{ name: 'car' }],
+      spots: [{ name: 'spot-0.3-0.7', point: spot.point, rows: 20, range: { low: 0.5 } }],
+    })
+    const recording = await readRecording(
+      memorySource('r', await readFile(join(folder, 'recording.safetensors'))),
+    )
+    expect(recording.spot).toEqual(spot)
+    // The cross stands on the point: white, on a picture that is grey and viridis elsewhere.
+    const { data } = await sharp(join(folder, 'spot-0.3-0.7.overlay.png'))
+      .raw()
+      .toBuffer({ resolveWithObject: true })
+    const at = (Math.floor(0.7 * 64) * 96 + Math.floor(0.3 * 96)) * 3
+    expect([...data.subarray(at, at + 3)]).toEqual([255, 255, 255])
+    expect(spotName({ x: 1 / 3, y: 1 })).toBe('spot-0.333-1')
+  })
+
+  it('may lie on every corner', () => {
+    for (const [x, y] of [
+      [0, 0],
+      [1, 0],
+      [0, 1],
+      [1, 1],
+    ] as const) {
+      const marked = markSpot(image, { x, y })
+      const at = (Math.min(63, y * 64) * 96 + Math.min(95, x * 96)) * 3
+      expect([...marked.data.subarray(at, at + 3)]).toEqual([255, 255, 255])
+      expect(marked.data.length).toBe(image.data.length)
+    }
+  })
+})
+
+const meteredLayer = (path: string, shares: number[]) => ({
+  path,
+  width: 2,
+  height: 1,
+  shares,
+  sizes: shares.map(share => Float32Array.of(share, 3 * share)),
+})
+
+describe('a meter', () => {
+  const reading = {
+    sources: [{ kind: 'own' as const }, { kind: 'region' as const, region: 0 }],
+    step: 3,
+    layers: [meteredLayer('down', [0.25, 0.75]), meteredLayer('up', [0.75, 0.25])],
+    shares: [0.5, 0.5],
+  }
+
+  it('is written as a table and as JSON, in which nothing runs as a formula', async () => {
+    const folder = await temporaryFolder()
+    const meter = { reading, names: ['the prompt', '=region 1 "grass"'] }
+    await exportMaps(captured, { folder, formats: ['csv'], words: ['car'], meter })
+    expect((await readFile(join(folder, 'meter.csv'), 'utf8')).split('\r\n')).toEqual([
+      `layer,width,height,the prompt,"'=region 1 ""grass"""`,
+      'down,2,1,0.25,0.75',
+      'up,2,1,0.75,0.25',
+      'all,,,0.5,0.5',
+      '',
+    ])
+    const json: unknown = JSON.parse(await readFile(join(folder, 'meter.json'), 'utf8'))
+    expect(json).toMatchObject({
+      step: 3,
+      sources: [{ name: 'the prompt', kind: 'own', share: 0.5 }, { region: 0 }],
+      layers: [{ path: 'down', sizes: [0.5, 1.5] }, {}],
+    })
+    const manifest = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8')) as { files: string[] }
+    expect(manifest.files).toEqual(['report.csv', 'meter.json', 'meter.csv', 'manifest.json'])
+  })
+})
+
+describe("DAAM's rule", () => {
+  it('makes the maps that daamMaps makes, and says so', async () => {
+    const folder = await temporaryFolder()
+    const story = syntheticCapture(storybookGrids)
+    const options = { formats: ['npy'] as const, words: ['car'], rule: 'daam' as const }
+    await exportMaps(story, { folder, ...options, normalise: 'absolute' })
+    const { shape, data } = readNpy(await readFile(join(folder, 'car.npy')))
+    expect(shape).toEqual([64, 64])
+    expect(data).toEqual(daamWordMap(daamMaps(story), 'car').data)
+    const manifest = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8')) as object
+    expect(manifest).toMatchObject({
+      rule: expect.stringContaining('DAAM') as string,
+      // Sums over four steps.
+      maps: [{ range: { low: 0, high: 4 } }],
+    })
+    const averaged = exportMaps(story, { folder, ...options, recordedHeads: 'mean', overwrite: true })
+    await expect(averaged).rejects.toMatchObject({ code: 'unsupported' })
+  })
+})
+
+describe('animations', () => {
+  it('show the mean so far, or each step', () => {
+    const each = mapsOverSteps(captured, perStep, 2)
+    const running = mapsOverSteps(captured, perStep, 2, 'running')
+    expect(running[0]?.data).toEqual(each[0]?.data)
+    running.at(-1)?.data.forEach((value, at) => {
+      const sum = each.reduce((total, map) => total + (map.data[at] as number), 0)
+      expect(value).toBeCloseTo(sum / each.length, 6)
+    })
+  })
+})
+
+describe('the folder of a run', () => {
+  it('is looked at before it', async () => {
+    const folder = await temporaryFolder()
+    await checkMapsFolder(join(folder, 'new'), ['png'], false)
+    expect(await readdir(folder)).toEqual([])
+    await writeFile(join(folder, 'manifest.json'), '{}')
+    await expect(checkMapsFolder(folder, ['png'], false)).rejects.toThrow('is there already')
+    await checkMapsFolder(folder, ['png'], true)
   })
 })
 

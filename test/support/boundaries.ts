@@ -30,9 +30,11 @@ export const floors: readonly (readonly string[])[] = [
 /** What the shells take from model/ and from each other; `model/*` is every room. */
 const shells: Readonly<Record<string, readonly string[]>> = {
   host: ['host', 'model/contract', 'model/tensor', 'model/weights', 'model/image', 'model/attention'],
-  cli: ['cli', 'host', 'model/*'],
-  examples: ['examples', 'host', 'cli', 'model/*'],
-  electron: ['electron', 'host', 'model/contract'],
+  // The host's own seat of the engine: the one room of host/ that runs it, in a thread.
+  'host/seat': ['host', 'model/contract', 'model/worker', 'model/backend', 'model/gpu', 'model/image'],
+  cli: ['cli', 'host', 'host/seat', 'model/*'],
+  examples: ['examples', 'host', 'host/seat', 'cli', 'model/*'],
+  electron: ['electron', 'host', 'host/seat', 'model/contract'],
   renderer: ['renderer', 'model/contract'],
   // The page's door to the engine; what is shown of attention is pure arithmetic on arrays.
   'renderer/engine': [
@@ -118,6 +120,7 @@ function roomOf(path: string): string {
   const [top = '', second = '', third] = path.split('/')
   if (top === 'model' && third !== undefined) return `model/${second}`
   if (top === 'renderer' && second === 'engine') return 'renderer/engine'
+  if (top === 'host' && second === 'seat') return 'host/seat'
   return top
 }
 
