@@ -4,8 +4,12 @@
  */
 import type { CaptureOptions } from '../model/attention/capture.ts'
 import type { CapturedAttention } from '../model/attention/captured.ts'
+import type { MeterReading } from '../model/attention/meter.ts'
+import type { StepMaps } from '../model/attention/recording.ts'
+import type { SpotMap, SpotPoint } from '../model/attention/spot.ts'
 import type { GenerateRequest, ResolvedRequest } from '../model/contract/request.ts'
 import type { RepairOptions } from '../model/pipeline/repair-options.ts'
+import type { RunSchedule } from '../model/pipeline/generate.ts'
 import type { RepairedPicture } from '../model/pipeline/repair.ts'
 import type { ControlEffect } from '../model/pipeline/seam.ts'
 import type { Pixels } from '../model/image/resample.ts'
@@ -29,8 +33,12 @@ export interface GenerateJob {
   /** Paths; read with `readPicture` and `readMask` of host/images.ts once the size is settled. */
   readonly init?: { readonly path: string; readonly width: number; readonly height: number }
   readonly mask?: string
-  /** Watch words: what is asked for comes back as `GenerateResult.attention`. */
+  /** Watch words: what is asked for comes back as `GenerateResult.attention`, with `live` also `perStep`. */
   readonly capture?: CaptureOptions
+  /** See what a point of the picture looks at. */
+  readonly spot?: SpotPoint
+  /** Measure what each source brings, at this evaluation, counted from 0. */
+  readonly meterAt?: number | 'middle'
   /** Evaluate once more without each control, to tell how much it does. */
   readonly measureEffects?: boolean
   /** Of an edit: decode the picture that it begins with as well. */
@@ -78,6 +86,16 @@ export interface GenerateResult {
   readonly repair?: RepairedPicture['repair']
   /** With `capture`. */
   readonly attention?: CapturedAttention
+  /** With `capture`: what the prompt multiplies each captured token with. */
+  readonly tokenWeights?: readonly number[]
+  /** With `capture.live`: the words' maps of each evaluation by itself. */
+  readonly perStep?: StepMaps
+  /** With `spot`. */
+  readonly spot?: SpotMap
+  /** With `meterAt`. */
+  readonly meter?: MeterReading
+  /** One entry an evaluation. */
+  readonly schedule?: RunSchedule
   /** The request with the model's choices filled in (`resolveRequest`), and what a repair changed. */
   readonly used: ResolvedRequest
   readonly model: { readonly name: string; readonly sha256?: string; readonly family?: string }

@@ -4,8 +4,10 @@
  */
 import { fileURLToPath } from 'node:url'
 import { readMask, readPicture } from '../host/images.ts'
+import { StepMapsCollector } from '../host/maps/step-maps.ts'
 import { openBackend } from './backend.ts'
 import { type HostModelFolder, openModelFolder } from '../host/model-folder.ts'
+import type { StepMaps } from '../model/attention/recording.ts'
 import { AttuneError } from '../model/contract/errors.ts'
 import { type ResolvedRequest, resolveRequest } from '../model/contract/request.ts'
 import type { Backend } from '../model/graph/program.ts'
@@ -51,6 +53,7 @@ export const localEngine: Engine = {
           used,
           repair: repaired,
           steps,
+          perStep,
         } = await draw(model, backend, request, job, hooks, digest)
         const timings = {
           load: loaded - started,
@@ -67,6 +70,11 @@ export const localEngine: Engine = {
           ...(repaired && { repair: repaired }),
           // Also captured for a repair, where nobody asked to see it.
           ...(job.capture && result.attention && { attention: result.attention }),
+          ...(job.capture && result.tokenWeights && { tokenWeights: result.tokenWeights }),
+          ...(perStep && { perStep }),
+          ...(result.spot && { spot: result.spot }),
+          ...(result.meter && { meter: result.meter }),
+          schedule: result.schedule,
           used,
           model: await digest.record(job.model),
           adapter: { backend: backend.name as 'webgpu' | 'wasm' | 'cpu', name: backend.description },
@@ -116,6 +124,8 @@ interface Drawing {
   readonly repair?: RepairedPicture['repair']
   /** Milliseconds of each evaluation. */
   readonly steps: readonly number[]
+  /** With `capture.live`. */
+  readonly perStep?: StepMaps | undefined
 }
 
 async function draw(
@@ -128,6 +138,8 @@ async function draw(
 ): Promise<Drawing> {
   const inputs = await readInputs(job, request)
   const steps: number[] = []
+  // A repair draws several times: which of them is kept is known at its end.
+  const drawings = new Map<number, StepMapsCollector>()
   const show = (progress: DenoiseProgress | RepairProgress): void => {
     digest.begin()
     const { step, steps: total, sigma, milliseconds, tile, notice } = progress
@@ -141,16 +153,26 @@ async function draw(
       return hooks.onProgress({ step, steps: total, sigma, tile: shown, ...attempt })
     }
     steps.push(milliseconds)
+    if (job.capture?.live) {
+      const number = 'attempt' in progress ? progress.attempt : 1
+      const collector = drawings.get(number) ?? new StepMapsCollector()
+      drawings.set(number, collector)
+      collector.take(progress)
+    }
     const secondsLeft = ((total - step) * median(steps)) / 1000
     hooks.onProgress({ step, steps: total, sigma, secondsLeft, ...attempt })
   }
   if (job.repair) {
     const result = await finish(repair(model, backend, request, job.repair, inputs, hooks.signal), show)
-    return { result, used: result.request, repair: result.repair, steps }
+    const { kind, kept } = result.repair
+    // The best seed is drawn once more in full, where it was only looked at.
+    const whole = kind === 'seeds' ? drawings.get(job.repair.tries + 1) : undefined
+    const perStep = (whole ?? drawings.get(kept + 1))?.read()
+    return { result, used: result.request, repair: result.repair, steps, perStep }
   }
   // The record keeps swaps as they were typed.
   const result = await finish(generate(model, backend, withSwaps(request), inputs, hooks.signal), show)
-  return { result, used: request, steps }
+  return { result, used: request, steps, perStep: drawings.get(1)?.read() }
 }
 
 async function finish<T, R>(run: AsyncGenerator<T, R>, show: (progress: T) => void): Promise<R> {
@@ -190,6 +212,8 @@ async function readInputs(job: GenerateJob, request: ResolvedRequest): Promise<G
     ...(job.init && { init: await readPicture(job.init.path, width, height) }),
     ...(job.mask && { mask: await readMask(job.mask, width, height) }),
     ...(job.capture && { capture: job.capture }),
+    ...(job.spot && { spot: job.spot }),
+    ...(job.meterAt !== undefined && { meterAt: job.meterAt }),
     ...(job.measureEffects && { measureEffects: true }),
     ...(job.sourcePicture && { sourcePicture: true }),
   }

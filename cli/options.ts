@@ -3,17 +3,6 @@
  * what is refused by name because a later version brings it, and the way from text to a validated job. Looks at no
  * file; `commands/job.ts` does.
  */
-import {
-  type MapFormat,
-  mapFormats,
-  type Normalisation,
-  normalisations,
-  parseColormap,
-  parseFormats,
-  parseList,
-  parseNormalisation,
-} from '../host/maps/options.ts'
-import { type Colormap, colormaps } from '../model/image/colormap.ts'
 import { randomBytes } from 'node:crypto'
 import { Command, Option } from 'commander'
 import { AttuneError } from '../model/contract/errors.ts'
@@ -33,7 +22,16 @@ import {
   type RawControlOptions,
   readControlArguments,
 } from './control-options.ts'
+import { curveOption, readCurves, refuseCurves } from './curve-options.ts'
 import { type Backend, backends } from './engine.ts'
+import {
+  addMapsOptions,
+  type MapsArguments,
+  type MeterTime,
+  type RawMapsOptions,
+  readMapsArguments,
+  readMeter,
+} from './maps-options.ts'
 
 /** What every command that draws is told, after validation; paths are as typed. */
 export interface DrawArguments {
@@ -49,6 +47,8 @@ export interface DrawArguments {
   readonly json: boolean
   readonly overwrite: boolean
   readonly maps?: MapsArguments
+  /** Measure what each source of attention brings. */
+  readonly meter?: MeterTime
   /** Evaluate once more without each control, to tell how much it does. */
   readonly effects: boolean
 }
@@ -59,16 +59,6 @@ export interface GenerateArguments extends DrawArguments {
   readonly repair?: RepairOptions
 }
 
-/** Word maps beside the picture. */
-export interface MapsArguments {
-  readonly folder: string
-  readonly formats: readonly MapFormat[]
-  /** All words of the prompt when absent. */
-  readonly words?: readonly string[]
-  readonly colormap?: Colormap
-  readonly normalise?: Normalisation
-}
-
 /** The words of the contract that a later version brings: [flags, what it will be]. */
 const laterOptions: readonly (readonly [flags: string, what: string])[] = [
   ['--lora [file]', 'LoRA files'],
@@ -76,8 +66,6 @@ const laterOptions: readonly (readonly [flags: string, what: string])[] = [
   ['--image-prompt [adapter=image]', 'image prompts'],
   ['--image-encoder [dir]', 'image prompts'],
 ]
-
-const defaultMapFormats = 'png,overlay,json'
 
 /** Numbers of the request and the option that sets each: for parsing and for messages. */
 const numberOptions = {
@@ -97,7 +85,7 @@ const otherOptions: Readonly<Record<string, string>> = {
 }
 
 /** Values of the options that every command that draws has, as commander leaves them. */
-export interface RawDrawOptions {
+export interface RawDrawOptions extends RawMapsOptions {
   readonly backend: Backend
   readonly model?: string
   readonly tokenizer?: string
@@ -107,11 +95,6 @@ export interface RawDrawOptions {
   readonly saveLatents?: string
   readonly init?: string
   readonly mask?: string
-  readonly maps?: string
-  readonly mapsFormat?: string
-  readonly words?: string
-  readonly colormap?: string
-  readonly normalise?: string
   readonly effects: boolean
   readonly json?: boolean
   readonly overwrite?: boolean
@@ -134,6 +117,7 @@ interface RawOptions extends RawDrawOptions, RawControlOptions {
   readonly dialect?: GenerateRequest['dialect']
   readonly emphasis?: GenerateRequest['emphasis']
   readonly oldTimeline?: boolean
+  readonly curve?: readonly string[]
   readonly strength?: string
   readonly repair?: string | true
   readonly repairTries?: string
@@ -172,6 +156,7 @@ export function generateCommand(): Command {
       ),
     )
     .option('--old-timeline', 'numbers in [from:to:when] as A1111 read them before 1.6')
+    .addOption(curveOption())
     .option('--strength <share>', 'how much of the init picture to draw anew, 0 to 1')
     .option('--vae-tile <pixels>', 'decode in tiles of this size (default: only where the picture needs it)')
   addControlOptions(command)
@@ -190,7 +175,7 @@ export function generateCommand(): Command {
 
 /** Adds what every command that draws has. */
 export function addDrawOptions(command: Command): Command {
-  return command
+  command
     .option('--model <dir|file|id>', 'the model: a diffusers folder, a .safetensors file or an installed one')
     .option('--tokenizer <dir>', 'folder with vocab.json and merges.txt, where the model has none')
     .option('--init <image>', 'begin from a picture')
@@ -199,11 +184,7 @@ export function addDrawOptions(command: Command): Command {
     .option('--step-noise <file.npy>', 'the draws of ancestral samplers, [draws, 1, C, h, w]')
     .option('--save-latents <file.npy>', 'write the final latents, [1, C, h, w]')
     .option('--out <file.png>', 'where to write (default: out/<date>-<seed>-<words>.png)')
-    .option('--maps <dir>', 'write what every word did: maps, overlays, a report')
-    .option('--maps-format <list>', `${mapFormats.join(', ')} (default: ${defaultMapFormats})`)
-    .option('--words <list>', 'with --maps: only these words, with commas')
-    .option('--colormap <name>', `with --maps: ${colormaps.join(', ')}`)
-    .option('--normalise <how>', `with --maps: ${normalisations.join(', ')}`)
+  return addMapsOptions(command)
     .option('--no-effects', 'do not measure how much each control does (an evaluation more for each)')
     .option('--overwrite', 'replace files that are there')
     .addOption(new Option('--backend <name>', 'what computes').choices(backends).default('auto'))
@@ -264,6 +245,7 @@ export function readGenerateArguments(
   }
   const common = readDrawArguments(raw)
   const controls = readControlArguments(raw)
+  const curves = raw.curve && readCurves(raw.curve)
   const request = parseRequest(
     withoutUndefined({
       prompt,
@@ -283,9 +265,12 @@ export function readGenerateArguments(
       dialect: raw.dialect,
       emphasis: raw.emphasis,
       oldTimeline: raw.oldTimeline,
+      weightCurves: curves,
     }),
     field => numberOptions[field as keyof typeof numberOptions] ?? otherOptions[field] ?? field,
   )
+  refuseCurves(request)
+  refuseMeter(request, common.meter)
   const repair = repairOf(raw)
   return { ...common, request, ...(controls && { controls }), ...(repair && { repair }) }
 }
@@ -307,13 +292,15 @@ export function readDrawArguments(raw: RawDrawOptions): DrawArguments {
   if (raw.mask !== undefined && raw.init === undefined) {
     throw new AttuneError('bad-argument', '--mask needs the picture that it belongs to.', 'Add --init IMAGE.')
   }
-  const maps = mapsOf(raw)
+  const maps = readMapsArguments(raw)
+  const meter = readMeter(raw.meter)
   return {
     backend: raw.backend,
     json: raw.json === true,
     overwrite: raw.overwrite === true,
     effects: raw.effects,
     ...(maps && { maps }),
+    ...(meter !== undefined && { meter }),
     ...pick(raw, ['model', 'tokenizer', 'out', 'latents', 'stepNoise', 'saveLatents', 'init', 'mask']),
   }
 }
@@ -340,26 +327,19 @@ function repairOf(raw: RawOptions): RepairOptions | undefined {
   )
 }
 
-/** @throws AttuneError `bad-argument` for formats that are not there, or options of maps without --maps */
-function mapsOf(raw: RawDrawOptions): MapsArguments | undefined {
-  if (raw.maps === undefined) {
-    for (const name of ['mapsFormat', 'words', 'colormap', 'normalise'] as const) {
-      if (raw[name] === undefined) continue
-      throw new AttuneError(
-        'bad-argument',
-        `--${kebab(name)} does nothing without --maps.`,
-        'Add --maps FOLDER or drop it.',
-      )
-    }
-    return undefined
-  }
-  return {
-    folder: raw.maps,
-    formats: parseFormats(raw.mapsFormat ?? defaultMapFormats, '--maps-format'),
-    ...(raw.words !== undefined && { words: parseList(raw.words, '--words') }),
-    ...(raw.colormap !== undefined && { colormap: parseColormap(raw.colormap) }),
-    ...(raw.normalise !== undefined && { normalise: parseNormalisation(raw.normalise) }),
-  }
+/**
+ * Where the number of evaluations is known before the model is; the engine refuses the rest.
+ * @throws AttuneError `bad-argument`
+ */
+function refuseMeter({ steps, sampler }: GenerateRequest, meter: MeterTime | undefined): void {
+  // Heun asks the network twice a step; without --sampler the model decides.
+  if (typeof meter !== 'number' || steps === undefined || meter < steps * (sampler ? 1 : 2)) return
+  if (sampler === 'heun' && meter < steps * 2 - 1) return
+  throw new AttuneError(
+    'bad-argument',
+    `--meter ${meter + 1} is behind the end of the run, which has ${steps} steps.`,
+    `Choose a step from 1 to ${steps}.`,
+  )
 }
 
 function refuseLater(command: Command): void {

@@ -2,17 +2,15 @@
  * Pictures on the disk: decoding what a person brings (through sharp), and encoding what was drawn. Everything
  * after decoding is 8-bit sRGB, upright, without alpha.
  */
-import { stat } from 'node:fs/promises'
+import { type FileHandle, open as openFile, stat } from 'node:fs/promises'
 import { basename } from 'node:path'
-import sharp from 'sharp'
-import { AttuneError } from '../model/contract/errors.ts'
+import sharp, { type Metadata } from 'sharp'
+import { AttuneError, invariant } from '../model/contract/errors.ts'
 import { insertPngText, type PngText } from '../model/image/png-text.ts'
 import { type Pixels, resizeLanczos, toGrey } from '../model/image/resample.ts'
 
 /** Limits that are checked against the header, before anything is decoded. */
 export const pictureLimits = { side: 16_384, pixels: 100_000_000, fileBytes: 512 << 20 } as const
-
-const readable = new Set(['png', 'jpeg', 'webp', 'avif', 'heif', 'tiff', 'gif'])
 
 export interface PictureInfo {
   readonly format: string
@@ -22,46 +20,114 @@ export interface PictureInfo {
 }
 
 /**
- * Looks at a picture's header.
+ * Looks at a picture's header. Its first bytes decide what it is, before any decoder sees it: decoders of drawings and
+ * documents (SVG, PDF) open further files and addresses, and a name proves nothing.
  * @throws AttuneError `bad-argument` when there is no such file, `bad-file` when it is not a picture that is read
  */
 export async function inspectPicture(path: string): Promise<PictureInfo> {
   const name = basename(path)
+  const refuse = (why: string, remedy: string, cause?: unknown) =>
+    new AttuneError('bad-file', `${name} ${why}.`, remedy, { cause })
   const file = await stat(path).catch((cause: unknown) => {
     throw new AttuneError('bad-argument', `There is no file ${path}.`, 'Check the path.', { cause })
   })
   // A pipe or a device would be read for ever.
   if (!file.isFile()) throw new AttuneError('bad-argument', `${path} is not a file.`, 'Name a picture file.')
-  if (file.size > pictureLimits.fileBytes) {
-    throw new AttuneError(
-      'bad-file',
-      `${name} has ${file.size} bytes, too many for a picture.`,
-      'Use a smaller file.',
-    )
-  }
-  const header = await open(path)
+  if (file.size > pictureLimits.fileBytes)
+    throw refuse(`has ${file.size} bytes, too many for a picture`, 'Use a smaller file.')
+  if (file.size === 0) throw refuse('is empty, so it is not a picture', 'Get a whole copy of the picture.')
+  const { kind, frames } = await sniff(path)
+  if (kind === undefined) throw refuse('is not a picture that can be read', useCommon)
+  if (!readable.has(kind)) throw refuse(`is ${kind}, which is not read`, useCommon)
+  if (frames > 1) throw refuse(`holds ${frames} pictures`, saveOne)
+  const header = await open(path, false)
     .metadata()
     .catch((cause: unknown) => {
-      throw new AttuneError('bad-file', `${name} is not a picture that can be read.`, useCommon, { cause })
+      if (cause instanceof Error && /channel limit/.test(cause.message))
+        throw refuse('has more channels than a picture', asCommon, cause)
+      throw refuse('is damaged: its header cannot be read', 'Get a whole copy of the picture.', cause)
     })
-  const format = header.format ?? 'unknown'
-  if (!readable.has(format))
-    throw new AttuneError('bad-file', `${name} is ${format}, which is not read.`, useCommon)
-  if ((header.pages ?? 1) > 1) {
-    throw new AttuneError('bad-file', `${name} holds ${header.pages} pictures.`, 'Save one of them as a PNG.')
-  }
+  if ((header.pages ?? 1) > 1) throw refuse(`holds ${header.pages} pictures`, saveOne)
   const { width, height } = header.autoOrient
   if (Math.max(width, height) > pictureLimits.side || width * height > pictureLimits.pixels) {
-    throw new AttuneError(
-      'bad-file',
-      `${name} is ${width}x${height} pixels; at most ${pictureLimits.side} a side and ${pictureLimits.pixels / 1e6} million in all are read.`,
+    throw refuse(
+      `is ${width}x${height} pixels; at most ${pictureLimits.side} a side and ${pictureLimits.pixels / 1e6} million in all are read`,
       'Make it smaller first.',
     )
   }
-  return { format, width, height }
+  const odd = findOddness(header)
+  if (odd !== undefined) throw refuse(odd, asCommon)
+  return { format: header.format ?? kind, width, height }
 }
 
 const useCommon = 'Use a PNG, JPEG, WebP, AVIF or TIFF picture.'
+const asCommon = 'Save it as an ordinary PNG or JPEG.'
+const saveOne = 'Save one of them as a PNG.'
+
+/** What `sniff` may find and the decoders read. */
+const readable = new Set(['png', 'jpeg', 'webp', 'avif', 'heif', 'tiff', 'gif'])
+
+/** First bytes (latin 1) of formats; the longer ones of a beginning first. */
+const signatures: readonly (readonly [kind: string, pattern: RegExp])[] = [
+  ['png', /^\x89PNG\r\n\x1a\n/],
+  ['jpeg', /^\xff\xd8\xff/],
+  ['gif', /^GIF8[79]a/],
+  ['webp', /^RIFF[^]{4}WEBP/],
+  ['tiff', /^(II[*+]\0|MM\0[*+])/],
+  ['avif', /^[^]{4}ftypavi[fs]/],
+  ['heif', /^[^]{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1|mif2)/],
+  ['a film', /^[^]{4}ftyp/],
+  ['svg', /^[^]{0,1000}<svg[\s>]/i],
+  ['pdf', /^%PDF-/],
+  ['psd', /^8BPS/],
+  ['bmp', /^BM[^]{4}\0\0\0\0/],
+  ['ico', /^\0\0\x01\0/],
+  ['jpeg xl', /^(\xff\x0a|\0\0\0\x0cJXL )/],
+  ['jpeg 2000', /^(\0\0\0\x0cjP {2}|\xff\x4f\xff\x51)/],
+  ['openexr', /^v\/1\x01/],
+  ['radiance hdr', /^#\?R(ADIANC|GB)E/],
+  ['netpbm', /^P[1-7]\s\d/],
+  ['gzip', /^\x1f\x8b/],
+]
+
+/** What a file is by its first bytes, and how many pictures an animated PNG has (libvips shows the first silently). */
+async function sniff(path: string): Promise<{ readonly kind: string | undefined; readonly frames: number }> {
+  const file = await openFile(path, 'r')
+  try {
+    const head = Buffer.alloc(1024)
+    const { bytesRead } = await file.read(head, 0, head.length, 0)
+    const text = head.toString('latin1', 0, bytesRead)
+    const kind = signatures.find(([, pattern]) => pattern.test(text))?.[0]
+    return { kind, frames: kind === 'png' ? await countFrames(file) : 1 }
+  } finally {
+    await file.close()
+  }
+}
+
+/** The frames that an `acTL` chunk promises; it stands before the first IDAT (APNG 1.0). */
+async function countFrames(file: FileHandle): Promise<number> {
+  const chunk = Buffer.alloc(12)
+  for (let offset = 8, count = 0; count < 1000; count++) {
+    const { bytesRead } = await file.read(chunk, 0, 12, offset)
+    const type = chunk.toString('latin1', 4, 8)
+    if (bytesRead < 12 || type === 'IDAT') break
+    if (type === 'acTL') return chunk.readUInt32BE(8)
+    offset += 12 + chunk.readUInt32BE(0)
+  }
+  return 1
+}
+
+/** What the decoders would read wrong or not at all, in words. */
+function findOddness({ format, compression, depth, space, channels }: Metadata): string | undefined {
+  if (format === 'heif' && compression !== undefined && compression !== 'av1')
+    return `is a HEIC photo, whose compression (${compression}) is not read`
+  // RGB, CMYK or grey, with alpha at most.
+  if (channels !== undefined && channels > (space === 'cmyk' ? 5 : 4)) return `has ${channels} channels`
+  if (depth === undefined || depth === 'uchar' || depth === 'ushort') return undefined
+  // Linear light and CIELAB have a scale; other numbers (heights, measurements) have none that we know.
+  if (depth === 'float' && (space === 'scrgb' || space === 'lab')) return undefined
+  return `holds numbers of the kind ${depth}, which have no brightness`
+}
 
 /**
  * Reads an init image as RGB at the wanted size: upright, converted to sRGB, transparent parts on white, resized
@@ -80,6 +146,11 @@ export async function readMask(path: string, width: number, height: number): Pro
   return toGrey(resizeLanczos(await decode(path, '#000000'), width, height))
 }
 
+/** Reads a picture as RGB at its own size: upright, in sRGB, transparent parts on white. */
+export async function readWholePicture(path: string): Promise<Pixels> {
+  return decode(path, '#ffffff')
+}
+
 async function decode(path: string, background: string): Promise<Pixels> {
   await inspectPicture(path)
   try {
@@ -90,13 +161,9 @@ async function decode(path: string, background: string): Promise<Pixels> {
       .removeAlpha()
       .raw({ depth: 'uchar' })
       .toBuffer({ resolveWithObject: true })
-    const { width, height } = info
-    return {
-      width,
-      height,
-      channels: 3,
-      data: info.channels === 3 ? bytesOf(data) : spread(data, info.channels),
-    }
+    const { width, height, channels } = info
+    invariant(channels === 1 || channels === 3, `${channels} channels are neither grey nor RGB`)
+    return { width, height, channels: 3, data: channels === 3 ? bytesOf(data) : spread(data, channels) }
   } catch (cause) {
     throw new AttuneError('bad-file', `${basename(path)} is damaged.`, 'Get a whole copy of the picture.', {
       cause,
@@ -104,8 +171,9 @@ async function decode(path: string, background: string): Promise<Pixels> {
   }
 }
 
-function open(path: string) {
-  return sharp(path, { failOn: 'error', limitInputPixels: pictureLimits.pixels, pages: 1 })
+/** @param limit false for headers only, so that their size can be named */
+function open(path: string, limit: number | false = pictureLimits.pixels) {
+  return sharp(path, { failOn: 'error', limitInputPixels: limit, pages: 1 })
 }
 
 /** Grey pictures come with one channel. */

@@ -4,6 +4,7 @@
  */
 import { basename, dirname, relative, resolve } from 'node:path'
 import { encodePng } from '../../host/images.ts'
+import type { MeterFacts } from '../../host/maps/meter.ts'
 import { writeFileAtomic } from '../../host/write.ts'
 import { percent } from '../../model/attention/report.ts'
 import { makeRecord, recordKeyword, writeRecord } from '../../model/contract/record.ts'
@@ -17,7 +18,9 @@ import type { Engine, GenerateJob, GenerateResult } from '../engine.ts'
 import { cancelled, type CommandIO, formatSeconds, printableText, writeJson } from '../io.ts'
 import type { DrawArguments } from '../options.ts'
 import { progressLine } from '../progress.ts'
+import { meterLines, oneSource, sourceNames } from './meter.ts'
 import { type Target, writePicture } from './picture-target.ts'
+import { runFacts } from './run-facts.ts'
 
 export interface Drawing {
   readonly job: GenerateJob
@@ -48,9 +51,20 @@ export async function drawPicture(
     .finally(() => progress.clear())
   if (io.signal.aborted) throw cancelled()
   const files = await writeResult(result, drawing, io, version)
-  const maps = await writeMaps(result, args, io, version)
+  const meter = result.meter && {
+    reading: result.meter,
+    names: sourceNames(result.meter, result.used),
+  }
+  const maps = await writeMaps(result, args, meter, io, version).catch((error: unknown) => {
+    // Maps that cannot be written are an error, but the picture is there.
+    const text = `The picture is written: ${shortest(files.file, io.cwd)}`
+    if (args.json) writeJson(io, { type: 'notice', text })
+    else io.stderr.write(`${printableText(text)}\n`)
+    throw error
+  })
   tellRepair(result, args, io)
   tellEffects(result.effects ?? [], args, io)
+  tellMeter(meter, args, io)
   report(result, maps ? { ...files, ...maps } : files, args, io)
 }
 
@@ -58,28 +72,25 @@ export async function drawPicture(
 async function writeMaps(
   result: GenerateResult,
   { maps, overwrite }: DrawArguments,
+  meter: MeterFacts | undefined,
   io: CommandIO,
   version: string,
 ): Promise<Pick<WrittenFiles, 'maps' | 'mapsFolder'> | undefined> {
   if (!maps || !result.attention) return undefined
   // The encoders are loaded by those who ask for maps only.
   const { exportMaps } = await import('../../host/maps/export.ts')
-  const { folder, ...options } = maps
+  const { folder, spot: _, ...options } = maps
+  const { perStep, spot } = result
   const mapsFolder = resolve(io.cwd, folder)
-  const { used, model } = result
   const { files } = await exportMaps(result.attention, {
     ...options,
     folder: mapsFolder,
     image: result.picture,
-    run: {
-      app: { name: 'Attune', version },
-      model,
-      sampler: used.sampler,
-      seed: used.seed,
-      guidanceScale: used.guidanceScale,
-      ...(used.dialect && { dialect: used.dialect }),
-    },
+    run: runFacts(result, version),
     recordedHeads: 'all',
+    ...(perStep && { perStep }),
+    ...(spot && { spot }),
+    ...(meter && { meter }),
     overwrite,
     signal: io.signal,
   })
@@ -178,6 +189,21 @@ function tellEffects(effects: readonly ControlEffect[], { json }: DrawArguments,
     const words = `${does} ${percent(change)}`
     io.stdout.write(isVisible ? `${words}\n` : `${words}: no visible effect. ${remedy}\n`)
   }
+}
+
+/** What each source brought, where it was asked for. */
+function tellMeter(facts: MeterFacts | undefined, { meter, json }: DrawArguments, io: CommandIO): void {
+  if (meter === undefined) return
+  if (json) {
+    const { reading, names } = facts ?? {}
+    const sources = names?.map((name, source) => ({ name, share: reading?.shares[source] })) ?? [
+      { name: 'the prompt', share: 1 },
+    ]
+    const layers = reading?.layers.map(({ path, shares }) => ({ path, shares }))
+    return writeJson(io, { type: 'meter', ...(reading && { step: reading.step }), sources, layers })
+  }
+  const lines = facts ? meterLines(facts.reading, facts.names) : [oneSource]
+  for (const line of lines) io.stdout.write(`${printableText(line)}\n`)
 }
 
 /** What a repair tried, and what it kept. */

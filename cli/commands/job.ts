@@ -5,6 +5,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { basename, resolve } from 'node:path'
 import { inspectPicture } from '../../host/images.ts'
+import { checkMapsFolder } from '../../host/maps/folder.ts'
 import { exists } from '../../host/write.ts'
 import { AttuneError } from '../../model/contract/errors.ts'
 import type { PromptDialect } from '../../model/contract/prompt.ts'
@@ -19,9 +20,12 @@ import { formatProblem, type PromptProblem } from '../../model/prompt/source.ts'
 import { textPieces } from '../../model/prompt/types.ts'
 import { drawsSwaps, undrawnProblems } from '../../model/prompt/undrawn.ts'
 import { type NpyArray, readNpy } from '../../model/tensor/npy.ts'
+import { chunkContent } from '../../model/text/chunks.ts'
 import type { GenerateJob } from '../engine.ts'
 import { type CommandIO, printableText, writeJson } from '../io.ts'
+import type { MapsArguments } from '../maps-options.ts'
 import type { DrawArguments } from '../options.ts'
+import { hasSeveralSources } from './meter.ts'
 
 /** Largest .npy that is read: latents of a 16384-pixel picture with room to spare. */
 const npyByteLimit = 1 << 30
@@ -69,8 +73,35 @@ export async function prepareJob(args: DrawArguments, request: GenerateRequest, 
     await inspectPicture(path(args.mask))
     job.mask = path(args.mask)
   }
-  if (args.maps) job.capture = args.maps.words ? { words: args.maps.words } : {}
+  if (args.maps) {
+    const { folder, formats, spot } = args.maps
+    await checkMapsFolder(path(folder), formats, args.overwrite)
+    job.capture = captureOf(args.maps, request)
+    if (spot) job.spot = spot
+  }
+  if (args.meter !== undefined && hasSeveralSources(request)) job.meterAt = args.meter
   return job
+}
+
+/** @throws AttuneError `bad-argument` for a word that is nowhere in the prompt: the engine looks again, by tokens */
+function captureOf(
+  { words, formats, rule }: MapsArguments,
+  request: GenerateRequest,
+): NonNullable<GenerateJob['capture']> {
+  const { prompt } = withSwaps(request)
+  const missing = words?.find(word => !prompt.toLowerCase().includes(word.toLowerCase()))
+  if (missing !== undefined) throw notAmong(missing, promptWords(prompt, request.dialect))
+  // A word is a token at least; how many more, only the model's tokenizer knows.
+  if (rule === 'daam' && promptWords(prompt, request.dialect).length > chunkContent) {
+    throw new AttuneError(
+      'bad-argument',
+      `DAAM's rule is for prompts of one chunk, ${chunkContent} tokens, and this one is longer.`,
+      'Leave --maps-rule out, or shorten the prompt.',
+    )
+  }
+  // What an animation shows, and what a recording keeps for one.
+  const live = formats.includes('webp') || formats.includes('recording')
+  return { ...(words && { words }), ...(live && { live }) }
 }
 
 async function readArray(path: string, option: string, axes: number): Promise<NpyArray> {

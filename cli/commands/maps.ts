@@ -8,10 +8,13 @@ import {
   parseFormats,
   parseHeads,
   parseList,
+  parseMapRule,
   parseNormalisation,
+  parseStepKind,
 } from '../../host/maps/options.ts'
 import { type AttentionRecording, readRecording } from '../../model/attention/recording.ts'
 import { AttuneError } from '../../model/contract/errors.ts'
+import { controlFacts } from './maps-facts.ts'
 import { cancelled, type CommandIO, formatBytes, printableText, writeJson } from '../io.ts'
 
 /** Values as commander leaves them. */
@@ -23,6 +26,8 @@ export interface MapsOpenOptions {
   readonly heads?: string
   readonly colormap?: string
   readonly normalise?: string
+  readonly rule?: string
+  readonly steps?: string
   readonly image?: string
   readonly patches?: string
   readonly overwrite?: boolean
@@ -43,6 +48,8 @@ export async function openMaps(path: string, raw: MapsOpenOptions, io: CommandIO
     ...(raw.heads === undefined ? {} : { heads: parseHeads(raw.heads) }),
     ...(raw.colormap === undefined ? {} : { colormap: parseColormap(raw.colormap) }),
     ...(raw.normalise === undefined ? {} : { normalise: parseNormalisation(raw.normalise) }),
+    ...(raw.rule === undefined ? {} : { rule: parseMapRule(raw.rule, '--rule') }),
+    ...(raw.steps === undefined ? {} : { steps: parseStepKind(raw.steps, '--steps') }),
     ...(raw.patches === undefined ? {} : { patches: parsePatches(raw.patches) }),
     ...(raw.overwrite ? { overwrite: true } : {}),
   }
@@ -51,13 +58,14 @@ export async function openMaps(path: string, raw: MapsOpenOptions, io: CommandIO
   const recording = await load(path, io)
   if (io.signal.aborted) throw cancelled()
   const image = picture && size ? await readPicture(picture, size.width, size.height) : undefined
-  const { captured, run, perStep, heads: recordedHeads, otherMetadata } = recording
+  const { captured, run, perStep, spot, heads: recordedHeads, otherMetadata } = recording
   const { files, report } = await exportMaps(captured, {
     ...options,
     run,
     recordedHeads,
     otherMetadata,
     ...(perStep ? { perStep } : {}),
+    ...(spot ? { spot } : {}),
     ...(image ? { image } : {}),
     signal: io.signal,
   })
@@ -68,7 +76,7 @@ export async function openMaps(path: string, raw: MapsOpenOptions, io: CommandIO
 /** Says what a recording holds. */
 export async function inspectMaps(path: string, json: boolean, io: CommandIO): Promise<void> {
   const recording = await load(path, io)
-  const { captured, run, heads, perStep, otherMetadata } = recording
+  const { captured, run, heads, perStep, spot, otherMetadata } = recording
   const layers = captured.layers.map(({ path: name, numHeads, width, height }) => ({
     path: name,
     numHeads,
@@ -103,6 +111,7 @@ export async function inspectMaps(path: string, json: boolean, io: CommandIO): P
       words,
       layers,
       ...kept,
+      ...(spot && { spot: { point: spot.point, width: spot.width, height: spot.height } }),
       otherMetadata: Object.keys(otherMetadata),
     })
     return
@@ -121,6 +130,7 @@ export async function inspectMaps(path: string, json: boolean, io: CommandIO): P
     run.guidanceScale === undefined ? '' : `guidance ${run.guidanceScale}`,
   ].filter(Boolean)
   if (facts.length) say(`  ${facts.join(', ')}`)
+  for (const line of controlFacts(run)) say(`  ${line}`)
   say(
     `  words: ${words.map(word => (word.tokens.length > 1 ? `${word.text} (${word.tokens.join('·')})` : word.text)).join(', ')}`,
   )
@@ -130,9 +140,10 @@ export async function inspectMaps(path: string, json: boolean, io: CommandIO): P
     say(
       `  maps of ${perStep.steps.length} steps and ${perStep.words.length} words, ${perStep.width}x${perStep.height}`,
     )
+  if (spot) say(`  what the spot ${spot.point.x}, ${spot.point.y} looks at, ${spot.width}x${spot.height}`)
   const bytes = captured.layers.reduce(
     (sum, layer) => sum + layer.sums.byteLength,
-    perStep?.data.byteLength ?? 0,
+    (perStep?.data.byteLength ?? 0) + (spot?.data.byteLength ?? 0),
   )
   say(`  ${formatBytes(bytes)} of maps`)
 }

@@ -3,33 +3,41 @@
  * a manifest.json that says what each file is and what its colours mean. Everything that can be refused is refused
  * before the first file; each file is whole or not there; the manifest is the last.
  */
-import { mkdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { CapturedAttention, CapturedLayer } from '../../model/attention/captured.ts'
 import {
   chooseLayers,
+  daamMapsOfWords,
   mapsOfHead,
   mapsOfLayer,
   mapsOfWords,
-  mapsOverSteps,
   type NamedMap,
-  tokenMatrix,
 } from '../../model/attention/named-maps.ts'
 import { chooseWords } from '../../model/attention/maps.ts'
 import { type AttentionReport, attentionReport } from '../../model/attention/report.ts'
 import { writeRecording } from '../../model/attention/recording.ts'
 import { AttuneError } from '../../model/contract/errors.ts'
-import { type HeatRange, overlayHeat, paintHeat, rangeOf, resizeHeat } from '../../model/image/heat.ts'
-import type { MatrixFigure } from '../../model/image/figure.ts'
+import {
+  type HeatMap,
+  type HeatRange,
+  overlayHeat,
+  paintHeat,
+  rangeOf,
+  resizeHeat,
+} from '../../model/image/heat.ts'
 import { type Pixels, resizeLanczos } from '../../model/image/resample.ts'
 import { writeNpy } from '../../model/tensor/npy.ts'
 import { writeSafetensors } from '../../model/weights/write-safetensors.ts'
-import { checkWritable, exists, writeFileAtomic } from '../write.ts'
-import { encodeAnimation, encodeFigure, encodePng16 } from './encode.ts'
+import { writeFileAtomic } from '../write.ts'
+import { encodePng16 } from './encode.ts'
+import { planAnimations, planFigures } from './figures.ts'
+import { checkFolder, type Planned, reservedStems } from './folder.ts'
 import { encodePng } from '../images.ts'
+import { meterFiles } from './meter.ts'
 import { mapNames } from './names.ts'
-import { exportFileLimit, type ExportOptions, type Normalisation } from './options.ts'
+import { exportFileLimit, type ExportOptions, type MapRule, type Normalisation } from './options.ts'
 import { writeCsv } from './report.ts'
+import { markSpot, spotEntry } from './spot.ts'
 import { writeZip } from './zip.ts'
 
 /** What manifest.json says of one map. */
@@ -45,10 +53,19 @@ interface MapEntry {
   readonly range: HeatRange
 }
 
-/** A file that is still to be made: nothing large is held before its turn. */
-interface Planned {
+/** How the maps over all layers were made, for the manifest. */
+const rules: Readonly<Record<MapRule, string>> = {
+  mean: 'sum over the tokens of the word; mean over steps and heads; layers resized (bilinear) to the finest grid, mean over layers',
+  daam: 'DAAM: each layer and head resized (bicubic) to 64x64 and clamped at 0; mean over them, sum over steps, mean over the tokens and places of the word; neither the middle nor the coarsest layers',
+}
+
+/** A map as the picture formats take it. */
+interface NamedHeat {
   readonly name: string
-  make(): Promise<Uint8Array> | Uint8Array
+  readonly map: HeatMap
+  readonly range: HeatRange
+  /** Shown in overlays. */
+  readonly mark?: { readonly x: number; readonly y: number }
 }
 
 export interface ExportResult {
@@ -72,11 +89,10 @@ export async function exportMaps(captured: CapturedAttention, options: ExportOpt
   const maps = collectMaps(captured, words, options)
   const colormap = options.colormap ?? 'viridis'
   const normalisation = options.normalise ?? 'minmax'
-  const ranges = rangesOf(maps, normalisation)
-  const names = mapNames(
-    maps,
-    formats.flatMap(format => fixedNames[format] ?? []).concat('manifest', 'report'),
-  )
+  const isSum = ({ layer }: NamedMap): boolean => options.rule === 'daam' && layer === undefined
+  const ranges = rangesOf(maps, normalisation, isSum, captured.steps)
+  const spot = options.spot && spotEntry(options.spot, normalisation)
+  const names = mapNames(maps, [...reservedStems(formats), ...(spot ? [spot.name] : [])])
   const report = attentionReport(captured, { words })
   const entries = maps.map(
     (map, at): MapEntry => ({
@@ -101,19 +117,27 @@ export async function exportMaps(captured: CapturedAttention, options: ExportOpt
     half: captured.half,
     colormap,
     normalise: normalisation,
-    rule: 'sum over the tokens of the word; mean over steps and heads; layers resized (bilinear) to the finest grid, mean over layers',
+    rule: rules[options.rule ?? 'mean'],
     maps: entries,
+    ...(spot && { spots: [spot] }),
+    ...(formats.includes('webp') && { animation: options.steps ?? 'running' }),
+  }
+  const heats = maps.map(
+    (map, at): NamedHeat => ({ name: names[at] as string, map, range: ranges[at] as HeatRange }),
+  )
+  if (spot && options.spot) {
+    heats.push({ name: spot.name, map: options.spot, range: spot.range, mark: options.spot.point })
   }
 
   const planned: Planned[] = []
   const each = (
     suffix: string,
-    make: (map: NamedMap, range: HeatRange) => Promise<Uint8Array> | Uint8Array,
-  ) =>
-    maps.forEach((map, at) =>
-      planned.push({ name: `${names[at]}${suffix}`, make: () => make(map, ranges[at] as HeatRange) }),
-    )
-  const sized = (map: NamedMap) => resizeHeat(map, captured.width, captured.height)
+    make: (map: HeatMap, range: HeatRange, mark: NamedHeat['mark']) => Promise<Uint8Array> | Uint8Array,
+  ) => {
+    for (const { name, map, range, mark } of heats)
+      planned.push({ name: `${name}${suffix}`, make: () => make(map, range, mark) })
+  }
+  const sized = (map: HeatMap) => resizeHeat(map, captured.width, captured.height)
   for (const format of formats) {
     switch (format) {
       case 'png':
@@ -124,9 +148,11 @@ export async function exportMaps(captured: CapturedAttention, options: ExportOpt
         break
       case 'overlay': {
         const picture = checkPicture(options.image, captured)
-        each('.overlay.png', (map, range) =>
-          encodePng(overlayHeat(picture, resizeHeat(map, picture.width, picture.height), range, colormap)),
-        )
+        each('.overlay.png', (map, range, mark) => {
+          const heat = resizeHeat(map, picture.width, picture.height)
+          const laid = overlayHeat(picture, heat, range, colormap)
+          return encodePng(mark ? markSpot(laid, mark) : laid)
+        })
         break
       }
       case 'npy':
@@ -137,8 +163,8 @@ export async function exportMaps(captured: CapturedAttention, options: ExportOpt
           name: 'maps.npz',
           make: () =>
             writeZip(
-              maps.map((map, at) => ({
-                name: `${names[at]}.npy`,
+              heats.map(({ name, map }) => ({
+                name: `${name}.npy`,
                 data: writeNpy([map.height, map.width], map.data),
               })),
             ),
@@ -150,8 +176,8 @@ export async function exportMaps(captured: CapturedAttention, options: ExportOpt
           make: () =>
             writeSafetensors(
               new Map(
-                maps.map((map, at) => [
-                  names[at] as string,
+                heats.map(({ name, map }) => [
+                  name,
                   { dtype: 'F32', shape: [map.height, map.width], data: map.data },
                 ]),
               ),
@@ -184,6 +210,7 @@ export async function exportMaps(captured: CapturedAttention, options: ExportOpt
         format satisfies never
     }
   }
+  if (options.meter) planned.push(...meterFiles(options.meter))
   planned.push({
     name: 'manifest.json',
     make: () =>
@@ -198,14 +225,6 @@ export async function exportMaps(captured: CapturedAttention, options: ExportOpt
     files.push(path)
   }
   return { files, report }
-}
-
-/** Names that a format takes for all maps together: a word of that name gets a number. */
-const fixedNames: Readonly<Record<string, readonly string[]>> = {
-  npz: ['maps'],
-  safetensors: ['maps'],
-  recording: ['recording'],
-  figure: ['figure'],
 }
 
 /** Means over layers first, one per word; then layers; then heads. */
@@ -229,18 +248,31 @@ function collectMaps(
     )
   }
   return [
-    ...mapsOfWords(captured, words),
+    ...(options.rule === 'daam'
+      ? daamMapsOfWords(captured, words, options.recordedHeads)
+      : mapsOfWords(captured, words)),
     ...layers.flatMap(layer => mapsOfLayer(captured, layer, words)),
     ...headLayers.flatMap(layer => headsOf(layer).flatMap(head => mapsOfHead(captured, layer, head, words))),
   ]
 }
 
-function rangesOf(maps: readonly NamedMap[], normalisation: Normalisation): HeatRange[] {
-  if (normalisation === 'absolute') return maps.map(() => ({ low: 0, high: 1 }))
+/** DAAM's values are sums over steps: they share no range with the probabilities of layers and heads. */
+function rangesOf(
+  maps: readonly NamedMap[],
+  normalisation: Normalisation,
+  isSum: (map: NamedMap) => boolean,
+  steps: number,
+): HeatRange[] {
+  if (normalisation === 'absolute') return maps.map(map => ({ low: 0, high: isSum(map) ? steps : 1 }))
   const own = maps.map(map => rangeOf(map.data))
   if (normalisation === 'minmax') return own
-  const high = own.reduce((most, range) => Math.max(most, range.high), 0)
-  return maps.map(() => ({ low: 0, high }))
+  const highest = (sums: boolean): number =>
+    own.reduce(
+      (most, { high }, at) => (isSum(maps[at] as NamedMap) === sums ? Math.max(most, high) : most),
+      0,
+    )
+  const [high, highOfSums] = [highest(false), highest(true)]
+  return maps.map(map => ({ low: 0, high: isSum(map) ? highOfSums : high }))
 }
 
 /** A picture of the captured aspect, RGB. @throws AttuneError `bad-argument` */
@@ -268,131 +300,15 @@ function checkPicture(image: Pixels | undefined, captured: CapturedAttention): P
   return image.width < captured.width ? resizeLanczos(image, captured.width, captured.height) : image
 }
 
-/** One animation a word; the range is that of all its steps, so that colours can be compared along time. */
-function planAnimations(
-  captured: CapturedAttention,
-  words: readonly number[],
-  names: readonly string[],
-  options: ExportOptions,
-  normalisation: Normalisation,
-  planned: Planned[],
-): void {
-  const { perStep } = options
-  if (!perStep) {
-    throw new AttuneError(
-      'bad-argument',
-      'There are no maps per step, which an animation needs.',
-      'Leave the format webp out, or record again with maps per step.',
-    )
-  }
-  const sequences = words.map(word => mapsOverSteps(captured, perStep, word))
-  const shared = sequences.flat().reduce((most, map) => Math.max(most, rangeOf(map.data).high), 0)
-  words.forEach((word, at) => {
-    const frames = sequences[at] as NamedMap[]
-    if (frames.length === 0) {
-      throw new AttuneError(
-        'bad-argument',
-        `The word "${captured.words[word]?.text}" was not kept per step.`,
-        'Leave the word or the format webp out.',
-      )
-    }
-    const own = frames.map(frame => rangeOf(frame.data))
-    const range =
-      normalisation === 'absolute'
-        ? { low: 0, high: 1 }
-        : normalisation === 'shared'
-          ? { low: 0, high: shared }
-          : { low: Math.min(...own.map(one => one.low)), high: Math.max(...own.map(one => one.high)) }
-    planned.push({
-      name: `${names[at]}.webp`,
-      make: () =>
-        encodeAnimation(
-          frames.map(frame =>
-            paintHeat(
-              resizeHeat(frame, captured.width, captured.height),
-              range,
-              options.colormap ?? 'viridis',
-            ),
-          ),
-        ),
-    })
-  })
-}
-
-/** The mean over layers, and one figure per chosen layer. */
-function planFigures(
-  captured: CapturedAttention,
-  words: readonly number[],
-  options: ExportOptions,
-  planned: Planned[],
-): void {
-  const layers = options.layers?.length ? chooseLayers(captured, options.layers) : []
-  const patches = options.patches === undefined ? {} : { patches: options.patches }
-  for (const layer of [undefined, ...layers]) {
-    const name = layer
-      ? `figure.${layer.path.replace(/\.transformer_blocks\.0\.attn2$/, '').replace(/[^\w.-]+/g, '-')}`
-      : 'figure'
-    let made: ReturnType<typeof encodeFigure> | undefined
-    const once = () =>
-      (made ??= encodeFigure(tokenFigure(captured, words, options, layer ? { layer, ...patches } : patches)))
-    planned.push({ name: `${name}.png`, make: async () => (await once()).png })
-    planned.push({ name: `${name}.svg`, make: async () => (await once()).svg })
-  }
-}
-
-/** Source tokens × target positions, ready to draw. */
-export function tokenFigure(
-  captured: CapturedAttention,
-  words: readonly number[],
-  options: Pick<ExportOptions, 'colormap' | 'normalise'> = {},
-  which: Parameters<typeof tokenMatrix>[2] = {},
-): MatrixFigure {
-  const matrix = tokenMatrix(captured, words, which)
-  const { width, height } = matrix.grid
-  const what = which?.patches ? 'patches' : 'positions'
-  const range =
-    options.normalise === 'absolute' ? { low: 0, high: 1 } : { low: 0, high: rangeOf(matrix.data).high }
-  const prompt = captured.prompt.length > 70 ? `${captured.prompt.slice(0, 69)}…` : captured.prompt
-  return {
-    title: prompt.replace(/\s+/g, ' ') || 'Attention',
-    subtitle: `${which?.layer?.path ?? `mean of ${captured.layers.length} layers`} · ${captured.steps} steps · ${captured.half === 'cond' ? 'conditional half' : 'unconditional half'}`,
-    rowLabels: matrix.rowLabels,
-    rowTitle: 'source token',
-    columnTitle: `target ${what}: ${width} × ${height}, row by row from the top`,
-    data: matrix.data,
-    columns: matrix.columns,
-    group: width,
-    range,
-    barTitle: 'mean probability',
-    colormap: options.colormap ?? 'viridis',
-  }
-}
-
 function recordingOf(captured: CapturedAttention, options: ExportOptions): Uint8Array {
   return writeRecording({
     captured,
     run: options.run ?? {},
     heads: options.recordedHeads ?? 'all',
     ...(options.perStep ? { perStep: options.perStep } : {}),
+    ...(options.spot ? { spot: options.spot } : {}),
     otherMetadata: options.otherMetadata ?? {},
   })
-}
-
-/** Looks for everything in the way before the first byte is written. */
-async function checkFolder(folder: string, planned: readonly Planned[], overwrite: boolean): Promise<void> {
-  await checkWritable(join(folder, 'manifest.json'))
-  if (!overwrite) {
-    for (const { name } of planned) {
-      if (!(await exists(join(folder, name)))) continue
-      throw new AttuneError(
-        'bad-argument',
-        `${join(folder, name)} is there already. Nothing was written.`,
-        'Choose another folder, or add --overwrite to replace the files of these names.',
-      )
-    }
-  }
-  const found = await stat(folder).catch(() => undefined)
-  if (!found) await mkdir(folder, { recursive: true }).catch(() => undefined) // the first write says why, if it fails
 }
 
 function stopped(folder: string, written: number): AttuneError {

@@ -2,8 +2,10 @@
 import { AttuneError } from '../../model/contract/errors.ts'
 import type { RunFacts } from '../../model/attention/recording-manifest.ts'
 import type { StepMaps } from '../../model/attention/recording.ts'
+import type { SpotMap } from '../../model/attention/spot.ts'
 import { colormaps, type Colormap } from '../../model/image/colormap.ts'
 import type { Pixels } from '../../model/image/resample.ts'
+import type { MeterFacts } from './meter.ts'
 
 export const mapFormats = [
   /** Colours, 8-bit, at the picture's size. */
@@ -41,6 +43,34 @@ export const normalisations = [
 ] as const
 export type Normalisation = (typeof normalisations)[number]
 
+export const stepKinds = [
+  /** The mean up to each step: the word's map as it forms, and at the end its map. */
+  'running',
+  /** What each step looked at by itself. */
+  'each',
+] as const
+export type StepKind = (typeof stepKinds)[number]
+
+/** How a word's map is made of its tokens, layers and heads. */
+export const mapRules = [
+  /** Sum over the word's tokens, mean over steps, heads and layers (model/attention/maps.ts): probabilities. */
+  'mean',
+  /** As DAAM does (model/attention/daam.ts), for comparison with its figures: sums over steps. */
+  'daam',
+] as const
+export type MapRule = (typeof mapRules)[number]
+
+/** Formats in which a spot's map is written. */
+export const spotFormats: readonly MapFormat[] = [
+  'png',
+  'png16',
+  'overlay',
+  'npy',
+  'npz',
+  'safetensors',
+  'recording',
+]
+
 export interface ExportOptions {
   /** Made where it does not exist; what is in it stays. */
   readonly folder: string
@@ -55,7 +85,15 @@ export interface ExportOptions {
   readonly normalise?: Normalisation
   /** The picture, for overlays. Of any size with the captured aspect. */
   readonly image?: Pixels
+  /** Of the maps over all layers; `mean` when absent. */
+  readonly rule?: MapRule
   readonly perStep?: StepMaps
+  /** What animations show; `running` when absent. */
+  readonly steps?: StepKind
+  /** What a point of the picture looks at: one map more in the formats of maps. */
+  readonly spot?: SpotMap
+  /** What each source brought: meter.json and meter.csv. */
+  readonly meter?: MeterFacts
   /** What made the picture, for the manifest and the recording. */
   readonly run?: RunFacts
   /** Of the recording that this comes from: kept when it is written again. */
@@ -83,6 +121,14 @@ export function parseColormap(text: string): Colormap {
 
 export function parseNormalisation(text: string): Normalisation {
   return choose(text, normalisations, '--normalise')
+}
+
+export function parseStepKind(text: string, option: string): StepKind {
+  return choose(text, stepKinds, option)
+}
+
+export function parseMapRule(text: string, option: string): MapRule {
+  return choose(text, mapRules, option)
 }
 
 /** `all`, or numbers with commas. */

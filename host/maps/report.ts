@@ -56,7 +56,8 @@ export function writeCsv(
   return `${[columns.join(','), ...lines].join('\r\n')}\r\n`
 }
 
-function cell(value: string | number | undefined): string {
+/** A field of a CSV line: six digits, quoted where needed, never a formula. */
+export function cell(value: string | number | undefined): string {
   if (value === undefined) return ''
   if (typeof value === 'number') return String(Number.isInteger(value) ? value : Number(value.toPrecision(6)))
   // A spreadsheet would run a prompt's word that begins with one of these as a formula.

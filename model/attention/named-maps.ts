@@ -6,6 +6,7 @@
 import { AttuneError } from '../contract/errors.ts'
 import { type HeatMap, resizeHeat } from '../image/heat.ts'
 import type { CapturedAttention, CapturedLayer } from './captured.ts'
+import { daamMaps, daamWordMap } from './daam.ts'
 import { finestGrid, wordMaps, wordMapsByHead, wordMapsByLayer, type WordMap } from './maps.ts'
 import type { StepMaps } from './recording.ts'
 
@@ -49,6 +50,25 @@ function matches(path: string, name: string): boolean {
 export function mapsOfWords(captured: CapturedAttention, words: readonly number[]): NamedMap[] {
   const found = wordMaps(captured, { ...finestGrid(captured), words })
   return words.map(word => named(found, word))
+}
+
+/**
+ * Maps of words over all layers by DAAM's rule; a word that stands twice has the same map twice.
+ * @param heads what the capture's heads are
+ * @throws AttuneError `unsupported`, `bad-argument` where DAAM has no answer
+ */
+export function daamMapsOfWords(
+  captured: CapturedAttention,
+  words: readonly number[],
+  heads?: 'all' | 'mean',
+): NamedMap[] {
+  const all = daamMaps(captured, heads ? { heads } : {})
+  return words.map(word => {
+    const { text = '', columns = [] } = captured.words[word] ?? {}
+    const ids = columns.map(column => captured.tokens[column]?.id ?? -1)
+    const { width, height, data } = daamWordMap(all, ids)
+    return { label: text, word, width, height, data }
+  })
 }
 
 /** Maps of words in one layer, on the layer's own grid, mean over heads. */
@@ -96,15 +116,26 @@ function named(maps: readonly WordMap[], index: number): NamedMap {
   return { label: map.word, word: index, width, height, data }
 }
 
-/** A word's maps over the steps, in their order; empty where the word was not kept per step. */
-export function mapsOverSteps(captured: CapturedAttention, perStep: StepMaps, word: number): NamedMap[] {
+/**
+ * A word's maps over the steps, in their order; empty where the word was not kept per step.
+ * @param how `each`: what every evaluation looked at by itself; `running`: the mean up to it, over the kept ones
+ */
+export function mapsOverSteps(
+  captured: CapturedAttention,
+  perStep: StepMaps,
+  word: number,
+  how: 'each' | 'running' = 'each',
+): NamedMap[] {
   const at = perStep.words.indexOf(word)
   if (at < 0) return []
   const { width, height } = perStep
   const size = width * height
+  const sums = new Float64Array(size)
   return perStep.steps.map((step, index) => {
     const begin = (index * perStep.words.length + at) * size
-    const data = perStep.data.subarray(begin, begin + size)
+    const own = perStep.data.subarray(begin, begin + size)
+    for (let i = 0; i < size; i++) sums[i] = (sums[i] as number) + (own[i] as number)
+    const data = how === 'each' ? own : Float32Array.from(sums, sum => sum / (index + 1))
     return { label: captured.words[word]?.text ?? '', word, step, width, height, data }
   })
 }

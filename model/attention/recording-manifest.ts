@@ -9,6 +9,9 @@ const count = z.int().min(0)
 const side = z.int().min(1).max(65_536)
 const finite = z.number()
 const span = z.tuple([count, count])
+const share = finite.min(0).max(1)
+/** Of a run. */
+const part = z.looseObject({ start: share, end: share })
 
 /** What made the picture; all of it optional, since a capture may come from anywhere. Unknown fields are kept. */
 const runShape = {
@@ -26,6 +29,44 @@ const runShape = {
   timesteps: z.array(finite).optional(),
   /** The weight of each captured token as the prompt asked for it; one per token. */
   tokenWeights: z.array(finite).optional(),
+  /** Weights that moved over the steps, on top of `tokenWeights`. */
+  weightCurves: z
+    .array(
+      z.looseObject({
+        phrase: z.string(),
+        keys: z.array(
+          z.looseObject({ step: finite.optional(), fraction: finite.optional(), weight: finite }),
+        ),
+        shape: z.string().optional(),
+      }),
+    )
+    .optional(),
+  /** Of an edit: the prompt of the picture that it begins with. */
+  sourcePrompt: z
+    .string()
+    .max(1 << 20)
+    .optional(),
+  /** What acted beside the prompt, without the pixels of masks. */
+  controls: z
+    .looseObject({
+      paint: z.array(z.looseObject({ phrase: z.string(), strength: finite })).optional(),
+      regions: z
+        .looseObject({
+          law: z.string().optional(),
+          baseWeight: finite.optional(),
+          regions: z.array(z.looseObject({ prompt: z.string(), weight: finite.optional() })),
+        })
+        .optional(),
+      hidePadding: z.boolean().optional(),
+      edit: z
+        .looseObject({
+          cross: part.optional(),
+          self: part.optional(),
+          reweight: z.array(z.looseObject({ phrase: z.string(), factor: finite.optional() })).optional(),
+        })
+        .optional(),
+    })
+    .optional(),
 }
 
 export const runFactsSchema = z.looseObject(runShape)
@@ -66,6 +107,10 @@ const manifestSchema = z.looseObject({
     .min(1),
   perStep: z
     .object({ width: side, height: side, steps: z.array(count).min(1), words: z.array(count).min(1) })
+    .optional(),
+  /** What a point of the picture looks at: the tensor `spot` [height, width]. */
+  spot: z
+    .object({ point: z.object({ x: share, y: share }), rows: z.int().min(1), width: side, height: side })
     .optional(),
 })
 

@@ -3,8 +3,8 @@
  * the model. The tensors are the sums of `CapturedAttention`; everything else is a JSON manifest in the metadata.
  *
  * Layout (version 1): metadata `attune.recording` = manifest, tensors `layer.<path>` [N, H·W, T] F32 and, where maps
- * per step were kept, `steps` [K, W, H, W'] F32 (K steps, W words, a grid of H rows and W' columns). Other metadata is
- * kept and written back. The version rises only when an older reader would misunderstand.
+ * per step were kept, `steps` [K, W, H, W'] F32 (K steps, W words, a grid of H rows and W' columns); where a spot was
+ * watched, `spot` [H, W'] F32. Other metadata is kept and written back. The version rises only when an older reader would misunderstand.
  */
 import { z } from 'zod'
 import type { ByteSource } from '../contract/bytes.ts'
@@ -12,6 +12,7 @@ import { AttuneError } from '../contract/errors.ts'
 import { readRange, readSafetensorsHeader, type SafetensorsEntry } from '../weights/safetensors.ts'
 import { type TensorToWrite, writeSafetensors } from '../weights/write-safetensors.ts'
 import type { CapturedAttention, CapturedLayer } from './captured.ts'
+import type { SpotMap } from './spot.ts'
 import { checkRecordingManifest, type RecordingManifest, type RunFacts } from './recording-manifest.ts'
 
 /** The metadata key of the manifest. */
@@ -40,6 +41,7 @@ export interface AttentionRecording {
   /** What the heads were reduced to: with 'mean' every layer has one head that is the mean of its heads. */
   readonly heads: 'all' | 'mean'
   readonly perStep?: StepMaps
+  readonly spot?: SpotMap
   /** Metadata of the file that this version does not know. */
   readonly otherMetadata: Readonly<Record<string, string>>
 }
@@ -60,7 +62,7 @@ export function reduceHeads(captured: CapturedAttention): CapturedAttention {
 export function makeRecording(
   captured: CapturedAttention,
   run: RunFacts = {},
-  options: { readonly heads?: 'all' | 'mean'; readonly perStep?: StepMaps } = {},
+  options: { readonly heads?: 'all' | 'mean'; readonly perStep?: StepMaps; readonly spot?: SpotMap } = {},
 ): AttentionRecording {
   const heads = options.heads ?? 'all'
   return {
@@ -68,6 +70,7 @@ export function makeRecording(
     run,
     heads,
     ...(options.perStep ? { perStep: options.perStep } : {}),
+    ...(options.spot ? { spot: options.spot } : {}),
     otherMetadata: {},
   }
 }
@@ -77,7 +80,7 @@ export function makeRecording(
  * @throws AttuneError `non-finite` or `bad-file` for a recording that could not be read back
  */
 export function writeRecording(recording: AttentionRecording): Uint8Array<ArrayBuffer> {
-  const { captured, perStep } = recording
+  const { captured, perStep, spot } = recording
   const manifest: RecordingManifest = {
     ...recording.run,
     version: recordingVersion,
@@ -107,6 +110,9 @@ export function writeRecording(recording: AttentionRecording): Uint8Array<ArrayB
           },
         }
       : {}),
+    ...(spot
+      ? { spot: { point: { ...spot.point }, rows: spot.rows, width: spot.width, height: spot.height } }
+      : {}),
   }
   // What is refused on reading is refused here, while the run is still there.
   checkRecordingManifest(manifest, 'The recording')
@@ -126,6 +132,10 @@ export function writeRecording(recording: AttentionRecording): Uint8Array<ArrayB
     const shape = [perStep.steps.length, perStep.words.length, perStep.height, perStep.width]
     checkNumbers(perStep.data, 'The recording', 'steps')
     tensors.set('steps', { dtype: 'F32', shape, data: perStep.data })
+  }
+  if (spot) {
+    checkNumbers(spot.data, 'The recording', 'spot')
+    tensors.set('spot', { dtype: 'F32', shape: [spot.height, spot.width], data: spot.data })
   }
   return writeSafetensors(tensors, { ...recording.otherMetadata, [recordingKey]: canonicalJson(manifest) })
 }
@@ -167,9 +177,10 @@ export async function readRecording(source: ByteSource): Promise<AttentionRecord
   for (const layer of manifest.layers) {
     expected.set(`layer.${layer.path}`, [layer.numHeads, layer.height * layer.width, manifest.tokens.length])
   }
-  const { perStep } = manifest
+  const { perStep, spot } = manifest
   if (perStep)
     expected.set('steps', [perStep.steps.length, perStep.words.length, perStep.height, perStep.width])
+  if (spot) expected.set('spot', [spot.height, spot.width])
   // All headers before any data: a file that cannot be used is refused before it is read.
   for (const [key, shape] of expected) checkEntry(name, key, shape, header.tensors.get(key))
   for (const key of header.tensors.keys()) {
@@ -198,6 +209,7 @@ export async function readRecording(source: ByteSource): Promise<AttentionRecord
     words,
     layers: _layers,
     perStep: _,
+    spot: __,
     ...run
   } = manifest
   const otherMetadata = Object.fromEntries([...header.metadata].filter(([key]) => key !== recordingKey))
@@ -206,6 +218,7 @@ export async function readRecording(source: ByteSource): Promise<AttentionRecord
     run: run as RunFacts,
     heads,
     ...(perStep ? { perStep: { ...perStep, data: await numbers('steps') } } : {}),
+    ...(spot ? { spot: { ...spot, data: await numbers('spot') } } : {}),
     otherMetadata,
   }
 }

@@ -22,6 +22,7 @@ import { checkpointOf, type RunCheckpoint, takeUp, type Trajectory } from './che
 import { Conditioning } from './conditioning.ts'
 import type { DiffusionModel } from './diffusion-model.ts'
 import { findNonFiniteLayer, firstNonFinite, nonFiniteError } from './finite.ts'
+import { type GuideInputs, type GuideReading, Guides } from './guides.ts'
 import { type NoiseInputs, RunNoise } from './noise.ts'
 import { previewOf } from './preview.ts'
 import { type ControlEffect, Seam } from './seam.ts'
@@ -38,11 +39,13 @@ export interface GenerateInputs extends StartInputs, NoiseInputs {
   /** Evaluate once more without each control, when it first acts, to tell how much it does. */
   readonly measureEffects?: boolean
   /** The evaluation, counted from 0, at which it is measured what each source (text, regions) brings. */
-  readonly meterAt?: number
+  readonly meterAt?: number | 'middle'
   /** Also see what a point of the picture looks at (its attention to itself). */
   readonly spot?: SpotPoint
   /** Of an edit: decode the picture that it began with as well. */
   readonly sourcePicture?: boolean
+  /** Pictures that guide the drawing through ControlNets. */
+  readonly guides?: GuideInputs
 }
 
 /** What is known after a step. */
@@ -72,6 +75,10 @@ export interface GeneratedPicture {
   readonly source?: { readonly latents: Latents; readonly picture?: Pixels }
   /** With `capture`. */
   readonly attention?: CapturedAttention
+  /** With `capture`: what the prompt multiplies each captured token with, by its dialect. */
+  readonly tokenWeights?: readonly number[]
+  /** The evaluations of the run, one entry each; of a run that was taken up, from its beginning. */
+  readonly schedule: RunSchedule
   /** With `keep`, in order. */
   readonly checkpoints?: readonly RunCheckpoint[]
   /** With `measureEffects`, and always of an edit. */
@@ -80,10 +87,18 @@ export interface GeneratedPicture {
   readonly spot?: SpotMap
   /** With `meterAt`, of the conditional half. */
   readonly meter?: MeterReading
+  /** With `guides`: how strong their residuals were, evaluation by evaluation. */
+  readonly guides?: readonly GuideReading[]
   /** Milliseconds by stage. */
   readonly timings: Readonly<Record<'text' | 'compile' | 'denoise' | 'decode', number>>
   /** Bytes of activations of the largest program. */
   readonly activationBytes: number
+}
+
+export interface RunSchedule {
+  readonly timesteps: readonly number[]
+  /** Noise to signal. */
+  readonly sigmas: readonly number[]
 }
 
 export interface Latents {
@@ -121,6 +136,7 @@ export async function* generate(
   const stop = (): void => throwIfAborted(signal)
   const timings = { text: 0, compile: 0, denoise: 0, decode: 0 }
   const programs: Program[] = []
+  let guides: Guides | undefined
   let activationBytes = 0
   const compile = async (graph: Parameters<Backend['compile']>[0]): Promise<Program> => {
     stop()
@@ -134,6 +150,14 @@ export async function* generate(
   try {
     const first = scheduler.startIndex
     const calls = scheduler.timesteps.length - first
+    const meterAt = inputs.meterAt === 'middle' ? Math.floor(calls / 2) : inputs.meterAt
+    if (meterAt !== undefined && meterAt >= calls) {
+      throw new AttuneError(
+        'bad-argument',
+        `The meter is to be read at evaluation ${meterAt + 1}, but this run has ${calls}.`,
+        `Choose one from 1 to ${calls}.`,
+      )
+    }
     const words = new Conditioning(model, request, calls)
     const seam = new Seam(model, request, words, {
       calls,
@@ -141,11 +165,13 @@ export async function* generate(
       capture: inputs.capture,
       spot: inputs.spot,
     })
+    const timesteps = scheduler.timesteps.slice(first)
+    guides = Guides.plan(model, request, inputs.guides, { timesteps, latent: size })
     const at = { step: 0, steps: calls, sigma: scheduler.sigmas[first] ?? 0, milliseconds: 0 }
-    for (const notice of seam.notices) yield { ...at, notice }
+    for (const notice of [...seam.notices, ...(guides?.notices ?? [])]) yield { ...at, notice }
     const { batch } = words
     // The text encoder runs beside the compilation where it is another runtime: both wait for other things.
-    const encoding = timed(timings, 'text', () => words.encode())
+    const encoding = timed(timings, 'text', () => words.encode().then(() => guides?.encode()))
     // Looked at below; a failure before that must not count as unhandled.
     encoding.catch(() => undefined)
     if (backend.name !== 'webgpu') await encoding
@@ -164,12 +190,15 @@ export async function* generate(
       textTokens: words.layout.tokens,
       // As diffusers: a latent of odd size is drawn, not refused.
       unevenSizes: true,
+      controlNetResiduals: guides?.act === true,
     }
     const unet = await compile(
       model.unet.recordDenoise({ ...recorded, ...(attentionControls && { attentionControls }) }),
     )
     invariant(timeProjections, 'projections of time')
     await encoding
+    if (guides) await timed(timings, 'compile', () => guides?.prepare(backend) ?? Promise.resolve())
+    activationBytes = Math.max(activationBytes, guides?.activationBytes ?? 0)
 
     const autoencode = { backend, compile, stop, tilePixels: request.vaeTile }
     const fullStrength = (request.strength ?? 1) >= 1
@@ -205,6 +234,7 @@ export async function* generate(
         timeProjections: timeProjections.slice(index * timeWidth, (index + 1) * timeWidth),
         // Given when they change: a program keeps its inputs.
         ...(await seam.changesAt(call, sigma)),
+        ...(guides?.act && (await guides.changesAt(call, samples))),
       }
       const guided = (output: Float32Array): Float32Array[] => {
         const planes = toChannelsFirst(output, size.channels, positions)
@@ -214,16 +244,25 @@ export async function* generate(
       const { modelOutput } = outputs
       invariant(modelOutput, 'the UNet gives modelOutput')
       if (firstNonFinite(modelOutput) >= 0) {
-        const layer = await findNonFiniteLayer(unet.graph, backend, { ...seam.current, ...values })
+        const layer = await findNonFiniteLayer(unet.graph, backend, {
+          ...seam.current,
+          ...guides?.current,
+          ...values,
+        })
         throw nonFiniteError(`The network's answer at step ${call + 1}`, layer, request.precision)
       }
       const predictions = guided(modelOutput)
-      if (inputs.meterAt === call) {
+      if (meterAt === call) {
         const meter = seam.meter()
         const controls = meter.controls(seam.plainControls)
         const metered = await compile(model.unet.recordDenoise({ ...recorded, attentionControls: controls }))
         const { sample, timeProjections: time } = values
-        const answer = await metered.run({ sample, timeProjections: time, ...seam.meterInputs(meter, call) })
+        const answer = await metered.run({
+          sample,
+          timeProjections: time,
+          ...guides?.current,
+          ...seam.meterInputs(meter, call),
+        })
         reading = meter.read(answer, seam.conditionalRow, call + 1)
       }
       if (inputs.measureEffects) {
@@ -308,14 +347,21 @@ export async function* generate(
       latents: last,
       ...(source && { source }),
       ...(attention && { attention }),
+      ...(attention && seam.tokenWeights && { tokenWeights: seam.tokenWeights }),
+      schedule: {
+        timesteps: scheduler.timesteps.slice(first),
+        sigmas: scheduler.sigmas.slice(first, first + calls),
+      },
       ...(inputs.keep && { checkpoints }),
       ...(effects.length > 0 && { effects }),
       ...(reading && { meter: reading }),
+      ...(guides && { guides: guides.readings }),
       ...(seam.spot && { spot: seam.spot }),
       timings,
       activationBytes,
     }
   } finally {
+    guides?.dispose()
     for (const program of programs) program.dispose()
   }
 }

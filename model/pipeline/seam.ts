@@ -12,6 +12,7 @@ import { type ControlKind, ControlPlan, type SeamInputs } from '../attention/con
 import { chooseBlendGrid } from '../attention/edit/local-blend.ts'
 import { EditPlan } from '../attention/edit/plan.ts'
 import type { AttentionGrid } from '../nn/transformer.ts'
+import type { WeightedToken } from '../text/weighted-tokens.ts'
 import type { AttentionControls } from '../unet/unet-2d-condition-model.ts'
 import type { Trajectory } from './checkpoint.ts'
 import type { Conditioning } from './conditioning.ts'
@@ -45,6 +46,8 @@ export class Seam {
   /** What the person should know before the run, a sentence or two each. */
   readonly notices: readonly string[]
   readonly hasCapture: boolean
+  /** What the prompt multiplies each watched token with, by its dialect; curves and edits come on top. */
+  readonly tokenWeights: readonly number[] | undefined
   /** For the denoising graph; recorded once. */
   readonly attentionControls: AttentionControls | undefined
   readonly #words: Conditioning
@@ -126,6 +129,12 @@ export class Seam {
       })
     }
     this.hasCapture = watched !== undefined
+    if (watched) {
+      const weights = new Map(
+        watched.places.map(({ row, token }) => [row, (token as Partial<WeightedToken>).weight ?? 1]),
+      )
+      this.tokenWeights = this.#capture?.tokens.map(({ index }) => weights.get(index) ?? 1)
+    }
     const planned = this.#plan.attentionControls
     const sample = watched?.sample ?? needs?.samples[0] ?? 0
     const captured = this.#capture ? this.#capture.controls(sample, planned) : planned

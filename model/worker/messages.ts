@@ -68,6 +68,9 @@ const inputsSchema = z.object({
   mask: pixelsSchema.exactOptional(),
 })
 
+const share = z.number().min(0).max(1)
+const pointSchema = z.object({ x: share, y: share })
+
 /** What is watched and kept of a run. */
 const watchSchema = z.object({
   /** Word maps: of these words, or of all. */
@@ -87,6 +90,10 @@ const watchSchema = z.object({
   measureEffects: z.boolean().exactOptional(),
   /** Of an edit: decode the picture that it began with as well. */
   sourcePicture: z.boolean().exactOptional(),
+  /** What this point of the picture looks at, in shares of its sides. */
+  spot: pointSchema.exactOptional(),
+  /** The call of the network, from 0, at which it is measured what each source brings. */
+  meterAt: z.union([z.literal('middle'), count]).exactOptional(),
 })
 
 export const backendChoices = ['auto', 'webgpu', 'wasm'] as const
@@ -185,6 +192,33 @@ const attentionSchema = z.object({
     .readonly(),
 })
 
+const spotSchema = z.object({
+  point: pointSchema,
+  rows: count,
+  width: count,
+  height: count,
+  data: floats,
+})
+
+const meterSchema = z.object({
+  sources: z
+    .array(z.object({ kind: z.enum(['own', 'region', 'borrowed']), region: count.exactOptional() }))
+    .readonly(),
+  step: count,
+  layers: z
+    .array(
+      z.object({
+        path: z.string(),
+        height: count,
+        width: count,
+        sizes: z.array(floats).readonly(),
+        shares: z.array(z.number()).readonly(),
+      }),
+    )
+    .readonly(),
+  shares: z.array(z.number()).readonly(),
+})
+
 const progressSchema = z.object({
   step: count,
   steps: count,
@@ -212,6 +246,14 @@ const resultSchema = z.object({
   /** Of an edit, with `watch.sourcePicture`: what it began with. */
   source: pixelsSchema.exactOptional(),
   attention: attentionSchema.exactOptional(),
+  /** With `watch.capture`: what the prompt multiplies each captured token with. */
+  tokenWeights: z.array(z.number()).readonly().exactOptional(),
+  /** One entry for each call of the network. */
+  schedule: z
+    .object({ timesteps: z.array(z.number()).readonly(), sigmas: z.array(z.number()).readonly() })
+    .exactOptional(),
+  spot: spotSchema.exactOptional(),
+  meter: meterSchema.exactOptional(),
   effects: z
     .array(z.object({ control: z.string(), change: z.number(), step: count.exactOptional() }))
     .exactOptional(),

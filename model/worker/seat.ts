@@ -213,7 +213,7 @@ export class EngineSeat {
     const { model } = opened
     const used = resolveRequest(parseRequest(request), model.defaults, model.sizeFactor, inputs.init)
     const resume = watch.resume === undefined ? undefined : this.#keptAt(watch.resume)
-    const { keep, measureEffects, sourcePicture } = watch
+    const { keep, measureEffects, sourcePicture, spot, meterAt } = watch
     const all: GenerateInputs = {
       ...prepareInputs(inputs, used),
       ...(watch.capture && { capture: watch.capture }),
@@ -221,6 +221,8 @@ export class EngineSeat {
       ...(resume && { resume }),
       ...(measureEffects && { measureEffects }),
       ...(sourcePicture && { sourcePicture }),
+      ...(spot && { spot }),
+      ...(meterAt !== undefined && { meterAt }),
     }
     const wish = { choice: backendChoice, precision: used.precision, work: workOf(model, used) }
     const backend = await this.#openBackend(id, wish)
@@ -246,6 +248,7 @@ export class EngineSeat {
       }
       const { picture, latents, timings, activationBytes, attention, effects, source, checkpoints } =
         next.value
+      const { schedule, tokenWeights, spot: looks, meter } = next.value
       if (checkpoints) this.#kept = checkpoints
       this.#place.post({
         type: 'done',
@@ -255,6 +258,10 @@ export class EngineSeat {
           latents: { shape: [...latents.shape], data: latents.data },
           ...(source?.picture && { source: source.picture }),
           ...(attention && { attention: { ...attention, layers: [...attention.layers] } }),
+          schedule,
+          ...(tokenWeights && { tokenWeights }),
+          ...(looks && { spot: looks }),
+          ...(meter && { meter }),
           ...(effects && { effects: [...effects] }),
           ...(checkpoints && { kept: checkpoints.map(({ call }) => call) }),
           used,

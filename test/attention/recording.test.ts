@@ -23,6 +23,13 @@ const run = {
   dialect: 'a1111',
 }
 const full = makeRecording(captured, run, { perStep: syntheticSteps(captured, 24, 16) })
+const spot = {
+  point: { x: 0.25, y: 1 },
+  rows: 12,
+  width: 6,
+  height: 4,
+  data: Float32Array.from({ length: 24 }, (_, at) => at / 8),
+}
 const read = (bytes: Uint8Array) => readRecording(memorySource('r.safetensors', bytes))
 
 /** A recording's file with its manifest or its tensors changed. */
@@ -60,6 +67,25 @@ describe('an attention recording', () => {
     const again = await read(bytes)
     expect(again).toEqual(full)
     expect(writeRecording(again)).toEqual(bytes)
+  })
+
+  it('keeps a spot, curves and what acted beside the prompt', async () => {
+    const facts = {
+      ...run,
+      weightCurves: [{ phrase: 'car', keys: [{ fraction: 0.5, weight: 2 }], shape: 'hold' }],
+      sourcePrompt: 'a blue car',
+      controls: {
+        regions: { law: 'mix', baseWeight: 0.2, regions: [{ prompt: 'grass', weight: 1 }] },
+        paint: [{ phrase: 'car', strength: 2 }],
+        edit: { cross: { start: 0, end: 0.8 }, reweight: [{ phrase: 'car', factor: 2 }] },
+        hidePadding: true,
+      },
+    }
+    const recording = makeRecording(captured, facts, { spot })
+    const again = await read(writeRecording(recording))
+    expect(again).toEqual(recording)
+    const broken = { ...spot, data: spot.data.map((value, at) => (at === 3 ? NaN : value)) }
+    expect(() => writeRecording(makeRecording(captured, run, { spot: broken }))).toThrow('"spot" holds NaN')
   })
 
   it('keeps metadata and fields that it does not know', async () => {
@@ -113,6 +139,10 @@ describe('an attention recording', () => {
     ['belongs to word 77', manifest => ((manifest['tokens'] as { word: number }[])[1]!.word = 77)],
     ['do not rise', manifest => ((manifest['perStep'] as { steps: number[] }).steps = [0, 1, 1, 2])],
     ['same path', manifest => (manifest['layers'] = Array(3).fill((manifest['layers'] as object[])[0]))],
+    ['spot.point.x', manifest => (manifest['spot'] = { ...spot, data: undefined, point: { x: 2, y: 0 } })],
+    ['weightCurves.0.keys', manifest => (manifest['weightCurves'] = [{ phrase: 'car', keys: 'none' }])],
+    ['controls.paint.0.strength', manifest => (manifest['controls'] = { paint: [{ phrase: 'car' }] })],
+    ['controls.edit.cross', manifest => (manifest['controls'] = { edit: { cross: { start: 0, end: 9 } } })],
     ['reduced', manifest => (manifest['heads'] = 'mean')],
   ])('refuses a manifest with a wrong %s', async (why, change) => {
     await expect(read(await changed(change))).rejects.toThrow(why)
@@ -120,6 +150,10 @@ describe('an attention recording', () => {
 
   it('compares every tensor with the manifest before reading it', async () => {
     await expect(read(await changed(grow))).rejects.toThrow('but its manifest says')
+    const withSpot = await changed(manifest => {
+      manifest['spot'] = { point: spot.point, rows: 1, width: 60_000, height: 60_000 }
+    })
+    await expect(read(withSpot)).rejects.toThrow('"spot" is missing')
     await expect(read(await changed(nothing, data => void data.delete('steps')))).rejects.toThrow(
       '"steps" is missing',
     )

@@ -1,0 +1,442 @@
+/**
+ * The ControlNets of one run: which act at an evaluation, what they say, and how it comes together as the UNet's
+ * residual inputs. A net that does not act is not run, and a UNet that nobody guides keeps its zeros: nothing is
+ * uploaded. When each acts and how strongly says model/controlnet/rules.ts.
+ */
+import { preparedMaskAt, prepareMask, type PreparedMask } from '../attention/controls/mask.ts'
+import { AttuneError, invariant } from '../contract/errors.ts'
+import { type ControlGuide, guideLimits } from '../contract/guides.ts'
+import type { ResolvedRequest } from '../contract/request.ts'
+import type { ControlNetModel } from '../controlnet/control-net-model.ts'
+import { hintOf } from '../controlnet/hint.ts'
+import {
+  addRows,
+  multiplyPositions,
+  poolPositions,
+  readSlot,
+  type Slot,
+  type SlotReading,
+  slotsOf,
+} from '../controlnet/residuals.ts'
+import { isConditionalOnly, isGuideActive, softLawOf, softWeights } from '../controlnet/rules.ts'
+import type { Graph } from '../graph/ops.ts'
+import type { Backend, Program } from '../graph/program.ts'
+import type { Pixels } from '../image/resample.ts'
+import { curveValue } from '../prompt/curves.ts'
+import { joinFloats } from '../tensor/join.ts'
+import { toChannelsLast } from '../tensor/layout.ts'
+import { lawOfDialect } from '../text/laws.ts'
+import { PromptEncoder } from '../text/prompt-encoder.ts'
+import { timestepSinusoid } from '../unet/timestep.ts'
+import type { DiffusionModel } from './diffusion-model.ts'
+import { findNonFiniteLayer, firstNonFinite, nonFiniteError } from './finite.ts'
+import { type BatchTexts, batchTexts } from './rows.ts'
+import type { LatentSize } from './start.ts'
+
+/** Guides as plain data, and what they name. */
+export interface GuideInputs {
+  readonly guides: readonly ControlGuide[]
+  readonly nets: ReadonlyMap<string, ControlNetModel>
+  /** Of any size; RGB. */
+  readonly pictures: ReadonlyMap<string, Pixels>
+  /** Also tell how strong each residual is at each position. */
+  readonly maps?: boolean
+}
+
+export interface GuideReading {
+  /** Index in the list of guides. */
+  readonly guide: number
+  /** The evaluation, from 1. */
+  readonly step: number
+  /** From the first layer to the middle. */
+  readonly slots: readonly SlotReading[]
+}
+
+export interface GuideOptions {
+  /** Of the evaluations that are made. */
+  readonly timesteps: readonly number[]
+  readonly latent: LatentSize
+}
+
+type Values = Record<string, Float32Array>
+
+/** One net with one picture. */
+interface Guide {
+  readonly index: number
+  readonly asked: ControlGuide
+  readonly net: ControlNetModel
+  readonly picture: Pixels
+  /** Rows of the UNet's batch that it acts on. */
+  readonly rows: readonly number[]
+  /** Its factor on each slot without the weight. */
+  readonly factors: readonly number[]
+  /** Its weight at each evaluation; 0 outside of its window. */
+  readonly weights: readonly number[]
+  readonly mask: PreparedMask | undefined
+  readonly masksBySize: Map<string, Float32Array>
+  programs?: {
+    readonly backend: Backend
+    readonly text: Program
+    readonly denoise: Program
+    /** [T, ΣC] */
+    readonly time: Float32Array
+    /** [B, H, W, C0] */
+    readonly hint: Float32Array
+  }
+  /** What the net was given last. */
+  given: Readonly<Values>
+  textKey?: string
+  weight?: number
+}
+
+export class Guides {
+  /** What the person should know before the run, a sentence or two each. */
+  readonly notices: readonly string[]
+  /** How strong the residuals were, evaluation by evaluation. */
+  readonly readings: GuideReading[] = []
+  readonly #model: DiffusionModel
+  readonly #request: ResolvedRequest
+  readonly #inputs: GuideInputs
+  readonly #timesteps: readonly number[]
+  readonly #latent: LatentSize
+  readonly #batch: BatchTexts
+  readonly #guides: readonly Guide[]
+  readonly #slots: readonly Slot[]
+  readonly #programs: Program[] = []
+  #encoder: PromptEncoder | undefined
+  /** What the UNet has. */
+  #current: Values = {}
+  #isZero = false
+  #zeros: Values | undefined
+
+  /**
+   * @returns undefined where there are no guides
+   * @throws AttuneError `bad-argument`, `bad-model` for guides that cannot act on this model
+   */
+  static plan(
+    model: DiffusionModel,
+    request: ResolvedRequest,
+    inputs: GuideInputs | undefined,
+    options: GuideOptions,
+  ): Guides | undefined {
+    return inputs && inputs.guides.length > 0 ? new Guides(model, request, inputs, options) : undefined
+  }
+
+  private constructor(
+    model: DiffusionModel,
+    request: ResolvedRequest,
+    inputs: GuideInputs,
+    { timesteps, latent }: GuideOptions,
+  ) {
+    this.#model = model
+    this.#request = request
+    this.#inputs = inputs
+    this.#timesteps = timesteps
+    this.#latent = latent
+    this.#batch = batchTexts(request, model.tokenizer, timesteps.length)
+    const { guides } = inputs
+    if (guides.length > guideLimits.guides) {
+      throw new AttuneError(
+        'bad-argument',
+        `${guides.length} guides were given; ${guideLimits.guides} can act together.`,
+        'Leave some out.',
+      )
+    }
+    this.#slots = slotsOf(model.unet.config.levels, latent)
+    const planned = guides.map((asked, index) => this.#planned(asked, index))
+    this.notices = planned
+      .filter(({ weights }) => weights.every(each => each === 0))
+      .map(
+        ({ asked }) =>
+          `The guide ${asked.model} does nothing: its window ${asked.start}-${asked.end} (as ${asked.rule} counts) and its weight leave it none of the ${timesteps.length} evaluations. Widen the window or draw with more steps.`,
+      )
+    this.#guides = planned.filter(({ weights }) => weights.some(each => each !== 0))
+  }
+
+  /** False where no guide acts at any evaluation: then the UNet needs no residuals. */
+  get act(): boolean {
+    return this.#guides.length > 0
+  }
+
+  /** All residual inputs as the UNet has them now. */
+  get current(): Readonly<Values> {
+    return this.#current
+  }
+
+  /** Bytes of activations of the largest program. */
+  get activationBytes(): number {
+    return Math.max(0, ...this.#programs.map(({ stats }) => stats.activationBytes))
+  }
+
+  /** Runs the text encoder for all that the run will say: on wasm it must not run beside networks. */
+  async encode(): Promise<void> {
+    if (!this.act) return
+    const { emphasis, dialect = 'plain', clipSkip } = this.#request
+    this.#encoder = new PromptEncoder(await this.#model.textEncoder(), this.#model.tokenizer, {
+      law: emphasis ?? lawOfDialect(dialect),
+      clipSkip: clipSkip - 1,
+    })
+    let last = ''
+    for (let call = 0; call < this.#timesteps.length; call++) {
+      const key = this.#textKey(call)
+      if (key !== last) await this.#encodings(call)
+      last = key
+    }
+  }
+
+  /** Compiles the nets, and computes what does not change over the steps. */
+  async prepare(backend: Backend): Promise<void> {
+    const { height, width } = this.#latent
+    const once = async (graph: Graph, inputs: Values, output: string): Promise<Float32Array> => {
+      const program = await backend.compile(graph)
+      try {
+        const result = (await program.run(inputs))[output]
+        invariant(result, output)
+        return result
+      } finally {
+        program.dispose()
+      }
+    }
+    const kept = async (graph: Graph): Promise<Program> => {
+      const program = await backend.compile(graph)
+      this.#programs.push(program)
+      return program
+    }
+    const textTokens = this.#textTokens
+    for (const guide of this.#guides) {
+      const { net, rows, asked } = guide
+      const { levels, flipSinToCos, freqShift } = net.config
+      const timeSinusoid = timestepSinusoid(
+        this.#timesteps,
+        levels[0]?.channels ?? 0,
+        flipSinToCos,
+        freqShift,
+      )
+      const time = await once(
+        net.recordTimeProjections(this.#timesteps.length),
+        { timeSinusoid },
+        'timeProjections',
+      )
+      const hint = hintOf(guide.picture, {
+        width: width * net.hintFactor,
+        height: height * net.hintFactor,
+        resize: asked.resize,
+        channelOrder: net.facts.channelOrder,
+      })
+      const embedding = await once(net.recordHint(height, width), { hint }, 'hintEmbedding')
+      const joined = joinFloats(rows.map(() => embedding))
+      const text = await kept(net.recordTextKeyValues(rows.length, textTokens))
+      const denoise = await kept(net.recordDenoise({ batch: rows.length, height, width, textTokens }))
+      guide.programs = { backend, text, denoise, time, hint: joined }
+    }
+  }
+
+  /** Frees the nets' programs. */
+  dispose(): void {
+    for (const program of this.#programs.splice(0)) program.dispose()
+  }
+
+  /**
+   * What the UNet must be given before an evaluation: nothing where all stays.
+   * @param samples of each picture, [C, h, w], scaled as the UNet's
+   * @throws AttuneError `non-finite`, and what the backend throws
+   */
+  async changesAt(call: number, samples: readonly Float32Array[]): Promise<Readonly<Values>> {
+    const active = this.#guides.filter(({ weights }) => weights[call] !== 0)
+    if (active.length === 0) {
+      if (this.#isZero) return {}
+      this.#isZero = true
+      this.#current = this.#allZeros()
+      return this.#current
+    }
+    const [first] = active
+    let changed: Values | undefined
+    for (const guide of active) {
+      const own = await this.#run(guide, call, samples)
+      this.#read(guide, call, own)
+      // One net that acts on the whole batch has made the UNet's inputs as they are.
+      if (guide === first && active.length === 1 && guide.rows.length === this.#batch.rows.length) {
+        changed = own
+      } else {
+        changed ??= Object.fromEntries(
+          this.#slots.map(slot => [
+            slot.name,
+            new Float32Array(this.#sizeOf(slot) * this.#batch.rows.length),
+          ]),
+        )
+        this.#add(guide, own, changed)
+      }
+    }
+    this.#isZero = false
+    this.#current = changed ?? {}
+    return this.#current
+  }
+
+  #planned(asked: ControlGuide, index: number): Guide {
+    const net = this.#inputs.nets.get(asked.model)
+    const picture = this.#inputs.pictures.get(asked.image)
+    if (!net || !picture) {
+      const [what, which] = net ? ['picture', asked.image] : ['ControlNet', asked.model]
+      throw new AttuneError(
+        'bad-argument',
+        `Guide ${index + 1} names the ${what} "${which}", which was not given.`,
+        `Give the ${what}, or leave the guide out.`,
+      )
+    }
+    const channels = this.#slots.map(slot => slot.channels)
+    if (net.slotChannels.join() !== channels.join()) {
+      throw new AttuneError(
+        'bad-model',
+        `${net.name} was opened for another model: it gives residuals of ${net.slotChannels.join()} channels, ${this.#model.folder.name} takes ${channels.join()}.`,
+        'Open it for this model.',
+      )
+    }
+    const count = net.slotChannels.length
+    if (asked.slots && asked.slots.length !== count) {
+      throw new AttuneError(
+        'bad-argument',
+        `Guide ${index + 1} (${asked.model}) has ${asked.slots.length} factors of slots; this model has ${count}.`,
+        `Give ${count} factors, from the first layer to the middle.`,
+      )
+    }
+    const conditional = isConditionalOnly(asked.mode) || net.facts.globalPool
+    const soft = softWeights(softLawOf(asked), count)
+    const calls = this.#timesteps.length
+    const callsPerStep = this.#request.sampler === 'heun' ? 2 : 1
+    const weights = this.#timesteps.map((timestep, call) => {
+      if (!isGuideActive(asked, { index: call, count: calls, timestep })) return 0
+      if (typeof asked.weight === 'number') return asked.weight
+      // A curve of words counts in the same way.
+      const [step, steps] = [Math.floor(call / callsPerStep), Math.ceil(calls / callsPerStep)]
+      return curveValue({ phrase: '', ...asked.weight }, step, steps)
+    })
+    return {
+      index,
+      asked,
+      net,
+      picture,
+      rows: this.#batch.rows.flatMap(({ half }, row) => (conditional && half !== 'cond' ? [] : [row])),
+      factors: soft.map((each, slot) => each * (asked.slots?.[slot] ?? 1)),
+      weights,
+      mask: asked.mask && prepareMask(asked.mask, { picture: this.#request, name: `guide ${asked.model}` }),
+      masksBySize: new Map(),
+      given: {},
+    }
+  }
+
+  async #run(guide: Guide, call: number, samples: readonly Float32Array[]): Promise<Values> {
+    const { net, rows, programs, asked } = guide
+    invariant(programs, `${asked.model} is compiled`)
+    const { channels, height, width } = this.#latent
+    const last = new Map<Float32Array, Float32Array>()
+    const sample = rows.map(row => {
+      const own = samples[this.#batch.rows[row]?.trajectory ?? 0]
+      invariant(own, 'a sample for each row')
+      const known = last.get(own) ?? toChannelsLast(own, channels, height * width)
+      last.set(own, known)
+      return known
+    })
+    const inputs: Values = {
+      sample: joinFloats(sample),
+      timeProjections: programs.time.slice(
+        call * net.timeProjectionWidth,
+        (call + 1) * net.timeProjectionWidth,
+      ),
+    }
+    // What stays is given once: a program keeps its inputs.
+    if (!guide.given['hintEmbedding']) inputs['hintEmbedding'] = programs.hint
+    const key = this.#textKey(call)
+    if (guide.textKey !== key) {
+      const texts = await this.#encodings(call)
+      const encoderHiddenStates = joinFloats(rows.map(row => texts[row] as Float32Array))
+      const { textKeyValues } = await programs.text.run({ encoderHiddenStates })
+      invariant(textKeyValues, 'projections of the text')
+      inputs['textKeyValues'] = textKeyValues
+      guide.textKey = key
+    }
+    const weight = guide.weights[call] ?? 0
+    if (guide.weight !== weight) {
+      inputs['slotScales'] = net.slotScales(guide.factors.map(factor => factor * weight))
+      guide.weight = weight
+    }
+    guide.given = { ...guide.given, ...inputs }
+    const residuals = await programs.denoise.run(inputs)
+    for (const { name, height: h, width: w, channels: c } of this.#slots) {
+      const values = residuals[name]
+      invariant(values, name)
+      if (firstNonFinite(values) >= 0) {
+        const layer = await findNonFiniteLayer(programs.denoise.graph, programs.backend, guide.given)
+        throw nonFiniteError(
+          `The answer of ${asked.model} at step ${call + 1} (${name})`,
+          layer,
+          this.#request.precision,
+        )
+      }
+      if (net.facts.globalPool) poolPositions(values, rows.length, h * w, c)
+      if (guide.mask) multiplyPositions(values, this.#maskAt(guide, h, w), c)
+    }
+    return residuals
+  }
+
+  /** Adds a net's residuals to the rows of the batch that it acts on. */
+  #add({ rows }: Guide, own: Readonly<Values>, sums: Values): void {
+    for (const slot of this.#slots) {
+      const [from, to] = [own[slot.name], sums[slot.name]]
+      invariant(from && to, slot.name)
+      addRows(from, to, rows, this.#sizeOf(slot))
+    }
+  }
+
+  #read({ index, rows }: Guide, call: number, own: Readonly<Values>): void {
+    const row = this.#batch.rows.findLastIndex(({ half }) => half === 'cond')
+    const place = rows.indexOf(row)
+    const slots = this.#slots.map((slot): SlotReading => {
+      const size = this.#sizeOf(slot)
+      const values = (own[slot.name] as Float32Array).subarray(place * size, (place + 1) * size)
+      return readSlot(values, slot, this.#inputs.maps === true)
+    })
+    this.readings.push({ guide: index, step: call + 1, slots })
+  }
+
+  #allZeros(): Values {
+    if (this.#zeros) return this.#zeros
+    const lengths = this.#slots.map(slot => this.#sizeOf(slot) * this.#batch.rows.length)
+    const zeros = new Float32Array(Math.max(...lengths))
+    this.#zeros = Object.fromEntries(this.#slots.map(({ name }, i) => [name, zeros.subarray(0, lengths[i])]))
+    return this.#zeros
+  }
+
+  #sizeOf({ height, width, channels }: Slot): number {
+    return height * width * channels
+  }
+
+  #maskAt(guide: Guide, height: number, width: number): Float32Array {
+    const key = `${height}x${width}`
+    const known = guide.masksBySize.get(key)
+    if (known) return known
+    invariant(guide.mask, 'a mask')
+    const made = preparedMaskAt(guide.mask, { height, width })
+    guide.masksBySize.set(key, made)
+    return made
+  }
+
+  get #textTokens(): number {
+    return this.#batch.layout.sources[0]?.length ?? 0
+  }
+
+  /** Equal keys mean equal texts of all rows. */
+  #textKey(call: number): string {
+    return this.#batch.rows.map(({ plan, row }) => plan.keyAt(row, call)).join('\n')
+  }
+
+  /** The encoding of each row's own text, [S, E]: regions and borrowed words are the UNet's alone. */
+  async #encodings(call: number): Promise<Float32Array[]> {
+    const encoder = this.#encoder
+    invariant(encoder, 'texts that were encoded')
+    const result: Float32Array[] = []
+    for (const { plan, row } of this.#batch.rows) {
+      result.push((await plan.encodingAt(row, call, encoder, this.#batch.chunksEach)).data)
+    }
+    return result
+  }
+}

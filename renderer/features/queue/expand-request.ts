@@ -1,0 +1,52 @@
+/** Draws a request's wildcards before it is made, in every text that it has. */
+import type { RequestDraft } from '../../state/request.ts'
+import { tell } from '../../state/ui.ts'
+import { strings } from '../../strings/index.ts'
+import { useKept } from '../presets/storage.ts'
+import { expandWildcards, type WildcardProblem } from './wildcards.ts'
+
+export interface ExpandedDraft {
+  readonly draft: RequestDraft
+  readonly problems: readonly WildcardProblem[]
+}
+
+/** @param seed of the one picture: the same seed draws the same words */
+export function expandDraft(draft: RequestDraft, seed: string): ExpandedDraft {
+  const { lists } = useKept.getState()
+  const prompt = expandWildcards(draft.prompt, seed, lists, 'prompt')
+  const negative = expandWildcards(draft.negativePrompt, seed, lists, 'negative')
+  const regions = draft.regions && {
+    ...draft.regions,
+    regions: draft.regions.regions.map((region, at) => ({
+      ...region,
+      prompt: expandWildcards(region.prompt, seed, lists, `region ${at}`).text,
+    })),
+  }
+  return {
+    draft: { ...draft, prompt: prompt.text, negativePrompt: negative.text, regions },
+    problems: [...prompt.problems, ...negative.problems],
+  }
+}
+
+/** For the record of a picture: its texts as typed, where what was drawn from is something else. */
+export function recordedTemplate(
+  { prompt, negativePrompt }: RequestDraft,
+  drawn: { readonly prompt: string; readonly negativePrompt: string },
+): { readonly template?: { readonly prompt: string; readonly negativePrompt: string } } {
+  if (prompt === drawn.prompt && negativePrompt === drawn.negativePrompt) return {}
+  return { template: { prompt, negativePrompt } }
+}
+
+/** Says what could not be drawn; the run goes on with the text as typed. */
+export function tellProblems(problems: readonly WildcardProblem[]): void {
+  const { presets } = strings()
+  for (const problem of problems) {
+    const text =
+      problem.kind === 'no-list'
+        ? presets.noList(problem.name)
+        : problem.kind === 'endless'
+          ? presets.endless(problem.name)
+          : presets.tooLong
+    tell({ tone: 'info', text })
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * The window's door to the host: the preload's bridge in Electron, HTTP and server-sent events in a browser, and a host
+ * in memory where neither answers. Screens use `host()` and the helpers for bytes, and never ask which it is.
+ */
+import { AttuneError } from '../../model/contract/errors.ts'
+import { encodeFrame } from '../../model/contract/frames.ts'
+import {
+  frameType,
+  type HostApi,
+  hostHeader,
+  type HostMethod,
+  type HostParams,
+  hostPaths,
+  type HostResult,
+  savedPictureSchema,
+  type SavePictureHeader,
+} from '../../model/contract/host-api.ts'
+import { HttpHost } from './http.ts'
+import { MemoryHost } from './memory.ts'
+
+export type HostKind = 'electron' | 'browser' | 'memory'
+
+/** What a picture's bytes are, as the engine gives them. */
+export interface RawPicture {
+  readonly width: number
+  readonly height: number
+  readonly channels: 1 | 3 | 4
+  readonly data: Uint8Array
+}
+
+declare global {
+  interface Window {
+    /** Put there by Electron's preload. */
+    attune?: HostApi
+  }
+}
+
+/** Of a header in percent-encoding; the host takes four times as much in all. */
+const longestHeader = 8192
+
+let present: { readonly kind: HostKind; readonly api: HostApi; readonly memory?: MemoryHost } | undefined
+
+/** Finds the host; called once, before anything else asks for it. */
+export async function connectHost(): Promise<HostKind> {
+  if (window.attune) {
+    present = { kind: 'electron', api: window.attune }
+  } else {
+    const http = new HttpHost()
+    if (await http.answers()) present = { kind: 'browser', api: http }
+    else {
+      const memory = new MemoryHost()
+      present = { kind: 'memory', api: memory, memory }
+    }
+  }
+  return present.kind
+}
+
+/** For tests of components. */
+export function connectMemoryHost(): MemoryHost {
+  const memory = new MemoryHost()
+  present = { kind: 'memory', api: memory, memory }
+  return memory
+}
+
+function connected() {
+  if (present) return present
+  throw new AttuneError('internal', 'The host was asked before it was found.', 'Reload the window.')
+}
+
+export function host(): HostApi {
+  return connected().api
+}
+
+export function hostKind(): HostKind {
+  return connected().kind
+}
+
+/** @throws AttuneError */
+export function callHost<M extends HostMethod>(
+  method: M,
+  ...[params]: {} extends HostParams<M> ? [params?: HostParams<M>] : [params: HostParams<M>]
+): Promise<HostResult<M>> {
+  return connected().api.call(method, (params ?? {}) as HostParams<M>)
+}
+
+/** Address of a picture's file. */
+export function pictureUrl(id: number): string {
+  return connected().memory?.pictureUrl(id) ?? hostPaths.picture(id)
+}
+
+export function thumbnailUrl(id: number, key: string): string {
+  return connected().memory?.pictureUrl(id) ?? hostPaths.thumbnail(id, key)
+}
+
+/**
+ * Encodes, records and keeps a picture.
+ * @returns its id in the gallery
+ * @throws AttuneError
+ */
+export async function savePicture(
+  picture: RawPicture,
+  header: Omit<SavePictureHeader, 'width' | 'height' | 'channels'>,
+): Promise<number> {
+  const { width, height } = picture
+  const memory = connected().memory
+  if (memory) return memory.savePicture(picture, header)
+  const channels = picture.channels === 4 ? 4 : 3
+  const whole: SavePictureHeader = { ...header, width, height, channels }
+  const answer = await postBytes(hostPaths.savePicture, rgbOf(picture), whole)
+  return savedPictureSchema.parse(await answer.json()).id
+}
+
+/** Posts bytes with a header as the contract has it. @throws AttuneError */
+export async function postBytes(path: string, body: Uint8Array | Blob, header?: unknown): Promise<Response> {
+  const text = header === undefined ? '1' : encodeURIComponent(JSON.stringify(header))
+  // Painted masks are longer than headers may be: then both travel as one frame.
+  const asFrame = text.length > longestHeader
+  const bytes = asFrame && body instanceof Blob ? new Uint8Array(await body.arrayBuffer()) : body
+  let answer: Response
+  try {
+    answer = await fetch(path, {
+      method: 'POST',
+      body: (asFrame ? encodeFrame({ header, data: bytes }) : body) as BodyInit,
+      headers: {
+        'content-type': asFrame ? frameType : 'application/octet-stream',
+        [hostHeader]: asFrame ? '1' : text,
+      },
+    })
+  } catch (cause) {
+    throw new AttuneError('internal', 'The host does not answer.', 'Start it again.', { cause })
+  }
+  if (answer.ok) return answer
+  throw await errorOf(answer)
+}
+
+/** The host's error, or one that names the status. */
+async function errorOf(answer: Response): Promise<AttuneError> {
+  const body = (await answer.json().catch(() => undefined)) as
+    | { error?: { code?: string; message?: string; remedy?: string } }
+    | undefined
+  const { message, remedy } = body?.error ?? {}
+  return new AttuneError(
+    (body?.error?.code ?? 'internal') as AttuneError['code'],
+    message ?? `The host answered ${answer.status}.`,
+    remedy,
+  )
+}
+
+function rgbOf({ channels, data, width, height }: RawPicture): Uint8Array {
+  if (channels !== 1) return data
+  const rgb = new Uint8Array(width * height * 3)
+  data.forEach((value, at) => rgb.fill(value, at * 3, at * 3 + 3))
+  return rgb
+}

@@ -1,0 +1,459 @@
+/**
+ * A host for tests of the window's screens: serves the built window and answers the whole contract from memory, with as
+ * many pictures as asked for (cut from docs/contact-sheet.png) and jobs that draw themselves. Tests reach its state.
+ */
+import { createReadStream } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { extname, join, normalize } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import sharp from 'sharp'
+import { build } from 'vite'
+import {
+  type HostDownload,
+  type HostEvent,
+  type HostGalleryQuery,
+  type HostJob,
+  type HostMethod,
+  hostMethods,
+  type HostModel,
+  type HostPicture,
+  type HostRecipe,
+} from '../../model/contract/host-api.ts'
+import { generateRequestSchema } from '../../model/contract/request.ts'
+import { settingsSchema } from '../../model/contract/settings.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const tools = ['attune', 'attune', 'attune', 'a1111', 'comfyui', 'invokeai'] as const
+const toolNames: Readonly<Record<string, string>> = {
+  attune: 'Attune',
+  a1111: 'AUTOMATIC1111',
+  comfyui: 'ComfyUI',
+  invokeai: 'InvokeAI',
+}
+const samplers = ['ddim', 'euler', 'dpmpp_2m', 'unipc']
+const things = [
+  'a red car under a blue sky',
+  'a cat on a surfboard',
+  'a mountain',
+  'a red car and a blue house on the grass',
+  'a dog in the snow',
+  'a green tree',
+  'a yellow house at sunset',
+  'a black cat on the road',
+  'two balloons under a cloudy sky',
+  'a sailboat on the sea',
+  'a red apple',
+  'a castle at night',
+  'a white rabbit in a meadow',
+  'a blue car in the desert',
+  'an orange cat left of a tree',
+  'a pink flower',
+  'a purple fish in the sea',
+  'a yellow duck on the water',
+  'a rocket at night',
+  'three red mushrooms on the grass',
+  'a brown bear in the forest',
+  'a blue bird above a house',
+  'a watercolor painting of a red tulip',
+  'a pencil sketch of a house',
+]
+
+interface Entry {
+  picture: HostPicture
+  readonly recipe: HostRecipe
+  readonly art: number
+}
+
+export interface FakeHost {
+  readonly origin: string
+  readonly entries: Map<number, Entry>
+  readonly calls: { method: string; params: unknown }[]
+  jobs: HostJob[]
+  paused: boolean
+  models: HostModel[]
+  downloads: HostDownload[]
+  /** Answers instead of the usual ones: an error record, by method. */
+  readonly failures: Map<string, { code: string; message: string; remedy?: string }>
+  indexing: boolean
+  settings: ReturnType<typeof settingsSchema.parse>
+  /** What reading a dropped picture answers. */
+  reading: unknown
+  fill(count: number): void
+  emit(event: HostEvent): void
+  close(): Promise<void>
+}
+
+/** Builds the window once for all tests of a run. @returns its folder */
+export async function buildWindow(outDir: string): Promise<string> {
+  await build({
+    configFile: join(root, 'renderer/vite.config.ts'),
+    logLevel: 'error',
+    build: { outDir, emptyOutDir: true },
+  })
+  return outDir
+}
+
+function entryOf(id: number): Entry {
+  const art = (id * 7) % things.length
+  const tool = tools[id % tools.length] ?? 'attune'
+  const isWide = id % 9 === 4
+  const prompt =
+    id % 50 === 3 ? `${things[art]}, ${'very detailed, soft light, '.repeat(40)}` : (things[art] ?? '')
+  const long = 'a-picture-whose-name-somebody-made-from-the-whole-prompt-and-the-date-and-the-seed-'.repeat(2)
+  const created = Date.UTC(2026, 10, 25, 9) - id * 5_400_000
+  const recipe: HostRecipe = {
+    tool,
+    toolName: toolNames[tool] ?? tool,
+    prompt,
+    negativePrompt: id % 3 === 0 ? 'blurry, text' : '',
+    width: isWide ? 384 : 256,
+    height: 256,
+    steps: [8, 12, 20, 30][id % 4],
+    guidanceScale: [2, 4, 7][id % 3],
+    seed: String(1000 + id * 7919),
+    sampler: samplers[id % 4],
+    model: {
+      name: id % 4 === 0 ? 'dreamshaper_8' : 'storybook',
+      ...(id % 4 === 0 && { hash: '879db523c3' }),
+    },
+    unknown:
+      tool === 'attune'
+        ? {}
+        : { 'Denoising strength': 0.7, 'Hires upscaler': '4x-UltraSharp', Version: 'v1.9.4' },
+    notes: tool === 'comfyui' ? ['Two samplers follow each other; the last one’s settings are shown.'] : [],
+  }
+  const isGone = id % 41 === 17
+  return {
+    art,
+    recipe,
+    picture: {
+      id,
+      name:
+        id % 23 === 5
+          ? `${long}${id}.png`
+          : `2026-11-25-${1000 + id * 7919}-${prompt.slice(0, 24).replaceAll(' ', '-')}.png`,
+      folder:
+        id % 4 === 0
+          ? '/home/ada/Pictures/Old generator/outputs/txt2img-images'
+          : '/home/ada/Pictures/Attune',
+      bytes: 90_000 + id,
+      created,
+      changed: created,
+      key: `k${id}`,
+      width: isWide ? 384 : 256,
+      height: 256,
+      tool,
+      prompt,
+      negativePrompt: recipe.negativePrompt,
+      favourite: id % 13 === 2,
+      missing: isGone,
+    },
+  }
+}
+
+/** The settings that the real index holds, of one entry. */
+function settingsOf({ recipe, picture }: Entry): Record<string, string | number | undefined> {
+  return {
+    width: picture.width,
+    height: picture.height,
+    tool: recipe.tool,
+    steps: recipe.steps,
+    guidance: recipe.guidanceScale,
+    seed: recipe.seed,
+    sampler: recipe.sampler,
+    model: recipe.model?.name,
+  }
+}
+
+function fits(entry: Entry, query: HostGalleryQuery): boolean {
+  const { picture } = entry
+  const text = `${picture.prompt} ${picture.name} ${entry.recipe.model?.name}`.toLowerCase()
+  if (
+    !(query.text ?? '')
+      .toLowerCase()
+      .split(/\s+/)
+      .every(word => text.includes(word))
+  )
+    return false
+  if (query.favourite !== undefined && picture.favourite !== query.favourite) return false
+  if (query.from !== undefined && picture.created < query.from) return false
+  const settings = settingsOf(entry)
+  return (query.settings ?? []).every(({ key, is, atLeast, atMost }) => {
+    const value = settings[key]
+    if (value === undefined) return false
+    if (is && !is.includes(String(value))) return false
+    return (
+      (atLeast === undefined || Number(value) >= atLeast) && (atMost === undefined || Number(value) <= atMost)
+    )
+  })
+}
+
+export async function startFakeHost(windowFolder: string, count = 0): Promise<FakeHost> {
+  const sheet = await readFile(join(root, 'docs/contact-sheet.png'))
+  const arts = await Promise.all(
+    things.map((_, at) =>
+      sharp(sheet)
+        .extract({ left: (at % 6) * 256, top: Math.floor(at / 6) * 282, width: 256, height: 256 })
+        .png()
+        .toBuffer(),
+    ),
+  )
+  const streams = new Set<ServerResponse>()
+  const removed: Entry[] = []
+  let lastJob = 0
+  const fake: FakeHost = {
+    origin: '',
+    entries: new Map(),
+    calls: [],
+    jobs: [],
+    paused: false,
+    models: [
+      {
+        id: 'storybook',
+        name: 'storybook',
+        family: 'Small model',
+        bytes: 41_800_000,
+        usable: true,
+        problems: [],
+        embedded: true,
+        licence: 'Apache-2.0',
+        memory: 41_200_000,
+      },
+    ],
+    downloads: [],
+    failures: new Map(),
+    indexing: false,
+    settings: settingsSchema.parse({}),
+    reading: { messages: [] },
+    fill(size) {
+      fake.entries.clear()
+      for (let id = 1; id <= size; id++) fake.entries.set(id, entryOf(id))
+    },
+    emit(event) {
+      for (const stream of streams) stream.write(`data: ${JSON.stringify(event)}\n\n`)
+    },
+    async close() {
+      for (const stream of streams) stream.end()
+      server.closeAllConnections()
+      await new Promise(done => server.close(done))
+    },
+  }
+  fake.fill(count)
+
+  const found = (query: HostGalleryQuery) => {
+    const list = [...fake.entries.values()].filter(entry => fits(entry, query))
+    const by = { newest: -1, oldest: 1, name: 0, largest: 0 }[query.sort ?? 'newest']
+    return list.sort((a, b) =>
+      by === 0 ? a.picture.name.localeCompare(b.picture.name) : by * (a.picture.created - b.picture.created),
+    )
+  }
+  const changed = () => fake.emit({ type: 'gallery', indexing: fake.indexing })
+  // The contract's own types hold for what tests send; here each method takes what it needs.
+  type Params = Record<string, never>
+  const handlers: Record<HostMethod, (params: Params) => unknown> = {
+    'app.info': () => ({
+      version: '0.1.0',
+      shell: 'browser',
+      platform: 'linux',
+      hostSeat: { name: 'NVIDIA H200', backend: 'webgpu' },
+      outputFolder: '/home/ada/Pictures/Attune',
+      memory: 17_179_869_184,
+      notices: [],
+    }),
+    'settings.get': () => fake.settings,
+    'settings.set': ({ patch }) => {
+      fake.settings = settingsSchema.parse({ ...fake.settings, ...(patch as object) })
+      fake.emit({ type: 'settings', settings: fake.settings })
+      return fake.settings
+    },
+    'gallery.query': params => {
+      const query = params as HostGalleryQuery
+      const list = found(query)
+      const { offset = 0, limit = 200 } = query
+      return {
+        pictures: list.slice(offset, offset + limit).map(({ picture }) => picture),
+        total: list.length,
+        indexing: fake.indexing,
+      }
+    },
+    'gallery.facet': ({ key, query }) => {
+      const counts = new Map<string, number>()
+      for (const entry of found(query ?? {})) {
+        const value = settingsOf(entry)[key as string]
+        if (value !== undefined) counts.set(String(value), (counts.get(String(value)) ?? 0) + 1)
+      }
+      return [...counts]
+        .map(([value, n]) => ({ value, count: n }))
+        .sort((a, b) => b.count - a.count)
+        .slice(0, 100)
+    },
+    'gallery.get': ({ id }) => {
+      const entry = fake.entries.get(id)
+      if (!entry) throw new Error(`There is no picture ${id}.`)
+      return {
+        picture: entry.picture,
+        recipe: entry.recipe,
+        infotext: `${entry.recipe.prompt}\nSteps: ${entry.recipe.steps}, Seed: ${entry.recipe.seed}`,
+      }
+    },
+    'gallery.favourite': ({ id, on }) => {
+      const entry = fake.entries.get(id)
+      if (entry) entry.picture = { ...entry.picture, favourite: on }
+      return {}
+    },
+    'gallery.remove': ({ ids }) => {
+      removed.length = 0
+      for (const id of ids as number[]) {
+        const entry = fake.entries.get(id)
+        if (entry) removed.push(entry)
+        fake.entries.delete(id)
+      }
+      changed()
+      return {}
+    },
+    'gallery.undoRemove': () => {
+      for (const entry of removed) fake.entries.set(entry.picture.id, entry)
+      changed()
+      return { restored: removed.splice(0).length }
+    },
+    'gallery.reveal': () => ({}),
+    'gallery.rescan': () => ({}),
+    'models.list': () => ({ models: fake.models }),
+    'models.addFolder': ({ path }) => {
+      fake.settings = { ...fake.settings, modelFolders: [...fake.settings.modelFolders, String(path)] }
+      fake.emit({ type: 'settings', settings: fake.settings })
+      return { models: fake.models, cancelled: false }
+    },
+    'models.removeFolder': () => ({}),
+    'jobs.list': () => ({ jobs: fake.jobs, paused: fake.paused }),
+    'jobs.add': ({ requests }) => {
+      const jobs = (requests as unknown[]).map(
+        (request): HostJob => ({
+          id: `job-${++lastJob}`,
+          request: generateRequestSchema.parse(request),
+          state: 'queued',
+          added: new Date().toISOString(),
+          secondsLeft: 6,
+        }),
+      )
+      fake.jobs.push(...jobs)
+      fake.emit({ type: 'jobs' })
+      return { jobs }
+    },
+    'jobs.reorder': ({ id, before }) => {
+      const job = fake.jobs.find(each => each.id === id)
+      const rest = fake.jobs.filter(each => each.id !== id)
+      const at = before === undefined ? rest.length : rest.findIndex(each => each.id === before)
+      if (job) fake.jobs = rest.toSpliced(at, 0, job)
+      return {}
+    },
+    'jobs.cancel': ({ id }) => {
+      fake.jobs = fake.jobs.map(job => (job.id === id ? { ...job, state: 'cancelled' } : job))
+      return {}
+    },
+    'jobs.pause': ({ id }) => {
+      if (id === undefined) fake.paused = true
+      else fake.jobs = fake.jobs.map(job => (job.id === id ? { ...job, state: 'paused' } : job))
+      return {}
+    },
+    'jobs.resume': ({ id }) => {
+      if (id === undefined) fake.paused = false
+      else fake.jobs = fake.jobs.map(job => (job.id === id ? { ...job, state: 'queued' } : job))
+      return {}
+    },
+    'jobs.remove': ({ id }) => {
+      const isEnded = ({ state }: HostJob) => state === 'done' || state === 'failed' || state === 'cancelled'
+      fake.jobs = fake.jobs.filter(job => (id === undefined ? !isEnded(job) : job.id !== id))
+      return {}
+    },
+    'downloads.list': () => ({ downloads: fake.downloads }),
+    'downloads.start': ({ url }) => {
+      const name = String(url).split('/').at(-1) ?? ''
+      const download: HostDownload = {
+        id: `d${fake.downloads.length + 1}`,
+        url,
+        name,
+        state: 'running',
+        received: 0,
+      }
+      fake.downloads.push(download)
+      return download
+    },
+    'downloads.cancel': () => ({}),
+    'downloads.retry': () => ({}),
+    'shell.openFolder': () => ({}),
+    'log.write': () => ({}),
+  } as Record<HostMethod, (params: Params) => unknown>
+
+  const json = (response: ServerResponse, status: number, value: unknown) =>
+    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value))
+  const bodyOf = async (request: IncomingMessage): Promise<Buffer> => {
+    const parts: Buffer[] = []
+    for await (const part of request) parts.push(part as Buffer)
+    return Buffer.concat(parts)
+  }
+  const call = async (request: IncomingMessage, response: ServerResponse) => {
+    const { method, params } = JSON.parse((await bodyOf(request)).toString()) as {
+      method: HostMethod
+      params: unknown
+    }
+    fake.calls.push({ method, params })
+    const failure = fake.failures.get(method)
+    if (failure) return json(response, 400, { error: failure })
+    const checked = hostMethods[method].params.safeParse(params)
+    if (!checked.success)
+      return json(response, 400, { error: { code: 'bad-argument', message: checked.error.message } })
+    try {
+      json(response, 200, { result: handlers[method](params as Params) })
+    } catch (error) {
+      json(response, 400, { error: { code: 'bad-argument', message: (error as Error).message } })
+    }
+  }
+  const file = (response: ServerResponse, path: string) => {
+    const types: Readonly<Record<string, string>> = {
+      '.html': 'text/html',
+      '.js': 'text/javascript',
+      '.mjs': 'text/javascript',
+      '.css': 'text/css',
+      '.svg': 'image/svg+xml',
+      '.png': 'image/png',
+      '.json': 'application/json',
+      '.wasm': 'application/wasm',
+    }
+    const stream = createReadStream(path)
+    stream.on('error', () => response.writeHead(404).end())
+    stream.on('open', () => {
+      response.writeHead(200, {
+        'content-type': types[extname(path)] ?? 'application/octet-stream',
+        'cross-origin-opener-policy': 'same-origin',
+        'cross-origin-embedder-policy': 'require-corp',
+      })
+      stream.pipe(response)
+    })
+  }
+  const server = createServer((request, response) => {
+    const path = decodeURIComponent((request.url ?? '/').split('?')[0] ?? '/')
+    const picture = /^\/host\/(?:pictures|thumbnails)\/(\d+)$/.exec(path)
+    const model = /^\/host\/models\/storybook\/(.+)$/.exec(path)
+    if (normalize(path) !== path) response.writeHead(400).end()
+    else if (path === '/host/call') void call(request, response)
+    else if (path === '/host/recipe') void bodyOf(request).then(() => json(response, 200, fake.reading))
+    else if (path === '/host/events') {
+      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(':\n\n')
+      streams.add(response)
+      request.on('close', () => streams.delete(response))
+    } else if (picture) {
+      const entry = fake.entries.get(Number(picture[1]))
+      if (!entry) return void response.writeHead(404).end()
+      response
+        .writeHead(200, { 'content-type': 'image/png', 'cache-control': 'max-age=60' })
+        .end(arts[entry.art])
+    } else if (model) file(response, join(root, 'assets/models/storybook', model[1] ?? ''))
+    else file(response, join(windowFolder, path === '/' ? 'index.html' : path))
+  })
+  await new Promise<void>(done => server.listen(0, '127.0.0.1', done))
+  Object.assign(fake, { origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}` })
+  return fake
+}
