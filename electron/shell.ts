@@ -18,6 +18,7 @@ import { guardPermissions } from './permissions.ts'
 import { registerAppScheme, serveApp } from './protocol.ts'
 import { QuitGuard } from './quitting.ts'
 import { chromiumSwitches, readShellSettings } from './switches.ts'
+import { loadUpdater, startUpdates, updateFeed } from './update.ts'
 import { type AppWindow, focusWindow, openWindow } from './window.ts'
 
 export interface ShellPaths {
@@ -153,6 +154,12 @@ class Shell {
       () => this.#window && focusWindow(this.#window),
     )
     for (const text of this.#notices.splice(0)) this.#tell({ type: 'notice', text })
+    void startUpdates({
+      feed: updateFeed,
+      currentVersion: app.getVersion(),
+      load: loadUpdater,
+      tell: event => this.#tell(event),
+    })
     const words = await picturesOfArguments(process.argv.slice(app.isPackaged ? 1 : 2), process.cwd())
     await this.#openPictures([...this.#early.splice(0), ...words])
   }

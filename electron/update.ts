@@ -1,10 +1,19 @@
 /**
  * The seam for updates. Nothing is looked up until a feed is configured, and electron-updater is no dependency until
  * then: it would be code with the right to replace the program, doing nothing. To turn updates on, add the package,
- * give `startUpdates` an `Updater` made of its `autoUpdater` (with `autoDownload` off), and `publish` in
+ * return its `autoUpdater` (with `autoDownload` off) from `loadUpdater`, name the feed here and in `publish` of
  * electron-builder.yml; signatures are its business, so packages must be signed first.
  */
+import { AttuneError } from '../model/contract/errors.ts'
 import type { HostEvent } from '../model/contract/host-api.ts'
+
+/** Address of the feed of new versions; there is none yet. */
+export const updateFeed: string | undefined = undefined
+
+/** Where electron-updater will be loaded. */
+export function loadUpdater(): Promise<Updater> {
+  return Promise.reject(new AttuneError('unsupported', 'This build brings no updater.', 'Update by hand.'))
+}
 
 /** What of electron-updater's `autoUpdater` is used. */
 export interface Updater {

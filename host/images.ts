@@ -67,28 +67,36 @@ const saveOne = 'Save one of them as a PNG.'
 /** What `sniff` may find and the decoders read. */
 const readable = new Set(['png', 'jpeg', 'webp', 'avif', 'heif', 'tiff', 'gif'])
 
-/** First bytes (latin 1) of formats; the longer ones of a beginning first. */
-const signatures: readonly (readonly [kind: string, pattern: RegExp])[] = [
-  ['png', /^\x89PNG\r\n\x1a\n/],
-  ['jpeg', /^\xff\xd8\xff/],
-  ['gif', /^GIF8[79]a/],
-  ['webp', /^RIFF[^]{4}WEBP/],
-  ['tiff', /^(II[*+]\0|MM\0[*+])/],
-  ['avif', /^[^]{4}ftypavi[fs]/],
-  ['heif', /^[^]{4}ftyp(hei[cxms]|hev[cxms]|mif1|msf1|mif2)/],
-  ['a film', /^[^]{4}ftyp/],
-  ['svg', /^[^]{0,1000}<svg[\s>]/i],
-  ['pdf', /^%PDF-/],
-  ['psd', /^8BPS/],
-  ['bmp', /^BM[^]{4}\0\0\0\0/],
-  ['ico', /^\0\0\x01\0/],
-  ['jpeg xl', /^(\xff\x0a|\0\0\0\x0cJXL )/],
-  ['jpeg 2000', /^(\0\0\0\x0cjP {2}|\xff\x4f\xff\x51)/],
-  ['openexr', /^v\/1\x01/],
-  ['radiance hdr', /^#\?R(ADIANC|GB)E/],
-  ['netpbm', /^P[1-7]\s\d/],
-  ['gzip', /^\x1f\x8b/],
+/** First bytes (latin 1) of formats, and how far from the beginning they stand. */
+const signatures: readonly (readonly [kind: string, at: number, ...beginnings: string[]])[] = [
+  ['png', 0, '\x89PNG\r\n\x1a\n'],
+  ['jpeg', 0, '\xff\xd8\xff'],
+  ['gif', 0, 'GIF87a', 'GIF89a'],
+  ['webp', 8, 'WEBP'],
+  ['tiff', 0, 'II*\0', 'MM\0*', 'II+\0', 'MM\0+'],
+  ['avif', 4, 'ftypavif', 'ftypavis'],
+  // Compressed by HEVC, which no free decoder that we bring reads.
+  ['heic', 4, 'ftyphei', 'ftyphev'],
+  ['heif', 4, 'ftypmif', 'ftypmsf'],
+  ['a film', 4, 'ftyp'],
+  ['pdf', 0, '%PDF-'],
+  ['psd', 0, '8BPS'],
+  ['ico', 0, '\0\0\x01\0'],
+  ['jpeg xl', 0, '\xff\x0a', '\0\0\0\x0cJXL '],
+  ['jpeg 2000', 0, '\0\0\0\x0cjP  ', '\xff\x4f\xff\x51'],
+  ['openexr', 0, 'v/1\x01'],
+  ['radiance hdr', 0, '#?RADIANCE', '#?RGBE'],
+  ['gzip', 0, '\x1f\x8b'],
 ]
+
+function kindOf(head: string): string | undefined {
+  const found = signatures.find(([, at, ...beginnings]) => beginnings.some(one => head.startsWith(one, at)))
+  if (found) return found[0]
+  // Text that is none of these is nothing that should be named.
+  if (/<svg[\s>]/i.test(head)) return 'svg'
+  if (/^BM[^]{4}\0{4}/.test(head)) return 'bmp'
+  return /^P[1-7]\s\d/.test(head) ? 'netpbm' : undefined
+}
 
 /** What a file is by its first bytes, and how many pictures an animated PNG has (libvips shows the first silently). */
 async function sniff(path: string): Promise<{ readonly kind: string | undefined; readonly frames: number }> {
@@ -96,8 +104,7 @@ async function sniff(path: string): Promise<{ readonly kind: string | undefined;
   try {
     const head = Buffer.alloc(1024)
     const { bytesRead } = await file.read(head, 0, head.length, 0)
-    const text = head.toString('latin1', 0, bytesRead)
-    const kind = signatures.find(([, pattern]) => pattern.test(text))?.[0]
+    const kind = kindOf(head.toString('latin1', 0, bytesRead))
     return { kind, frames: kind === 'png' ? await countFrames(file) : 1 }
   } finally {
     await file.close()

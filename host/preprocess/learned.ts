@@ -2,6 +2,7 @@
  * Depth, pose and segmentation by networks that a person adds, run by Transformers.js on onnxruntime's WebAssembly
  * build. Nothing is fetched, ever: models are files of a folder, the runtime is the one that came with Attune.
  */
+import type * as transformers from '@xenova/transformers'
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -12,7 +13,7 @@ import { drawPoses, pointsOf, toOpenPose } from '../../model/image/preprocess/po
 import type { Pixels } from '../../model/image/resample.ts'
 import { learned, type LearnedModel } from './model-files.ts'
 
-type Transformers = typeof import('@xenova/transformers')
+type Transformers = typeof transformers
 
 export interface LearnedOptions {
   /** Pose: points of which the network is less sure are left out. 0.3. */

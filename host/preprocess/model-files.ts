@@ -137,15 +137,19 @@ async function readPalette(folder: string): Promise<LearnedModel['palette'] | un
   const path = join(folder, 'palette.json')
   const value = await readJson(path)
   if (value === undefined) return undefined
-  const isColour = (colour: unknown): colour is [number, number, number] =>
-    Array.isArray(colour) &&
-    colour.length === 3 &&
-    colour.every(part => Number.isInteger(part) && part >= 0 && part <= 255)
   if (Array.isArray(value) && value.length > 0 && value.every(isColour)) return value
   throw new AttuneError(
     'bad-model',
     `${path} is not a list of colours.`,
     'Write one [red, green, blue] of numbers from 0 to 255 for each class, or remove the file.',
+  )
+}
+
+function isColour(value: unknown): value is [number, number, number] {
+  return (
+    Array.isArray(value) &&
+    value.length === 3 &&
+    value.every(part => Number.isInteger(part) && part >= 0 && part <= 255)
   )
 }
 

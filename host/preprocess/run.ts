@@ -1,4 +1,5 @@
 /** A preprocessor by its name, from a file to a file: the pure ones of model/image/preprocess and the learned ones. */
+import sharp from 'sharp'
 import { AttuneError } from '../../model/contract/errors.ts'
 import {
   atWorkingSize,
@@ -11,7 +12,7 @@ import {
 import { unknownPreprocessor } from '../../model/image/preprocess/names.ts'
 import { number, type OptionSpecs, readOptions, toggle } from '../../model/image/preprocess/options.ts'
 import type { Pixels } from '../../model/image/resample.ts'
-import { encodePng, inspectPicture, readMask, readWholePicture } from '../images.ts'
+import { encodePng, inspectPicture, pictureLimits, readMask, readWholePicture } from '../images.ts'
 import { writeFileAtomic } from '../write.ts'
 import {
   findLearned,
@@ -135,4 +136,26 @@ export async function preprocessFile(request: FileRequest): Promise<FileHint> {
 /** Writes a hint as a PNG, whole or not at all. */
 export async function writeHint(path: string, hint: Pixels, overwrite: boolean): Promise<void> {
   await writeFileAtomic(path, await encodePng(hint), { overwrite })
+}
+
+/**
+ * Reads a hint that was kept: RGB, or RGBA where parts are transparent, which `hintOf` makes −1 of. For networks other
+ * than those for inpainting `readWholePicture` is right, which has no alpha.
+ */
+export async function readHint(path: string): Promise<Pixels> {
+  const { width, height, data: rgb } = await readWholePicture(path)
+  const alpha = await sharp(path, { failOn: 'error', limitInputPixels: pictureLimits.pixels, pages: 1 })
+    .autoOrient()
+    .ensureAlpha()
+    .extractChannel('alpha')
+    .toColourspace('b-w')
+    .raw({ depth: 'uchar' })
+    .toBuffer()
+  if (alpha.every(value => value === 255)) return { width, height, channels: 3, data: rgb }
+  const data = new Uint8Array(width * height * 4)
+  for (let i = 0; i < alpha.length; i++) {
+    data.set(rgb.subarray(i * 3, i * 3 + 3), i * 4)
+    data[i * 4 + 3] = alpha[i] as number
+  }
+  return { width, height, channels: 4, data }
 }

@@ -192,9 +192,11 @@ export async function* generate(
       unevenSizes: true,
       controlNetResiduals: guides?.act === true,
     }
-    const unet = await compile(
-      model.unet.recordDenoise({ ...recorded, ...(attentionControls && { attentionControls }) }),
-    )
+    const denoise = model.unet.recordDenoise({
+      ...recorded,
+      ...(attentionControls && { attentionControls }),
+    })
+    const unet = guides?.act ? await guides.program(denoise, backend, compile) : await compile(denoise)
     invariant(timeProjections, 'projections of time')
     await encoding
     if (guides) await timed(timings, 'compile', () => guides?.prepare(backend) ?? Promise.resolve())
@@ -255,7 +257,8 @@ export async function* generate(
       if (meterAt === call) {
         const meter = seam.meter()
         const controls = meter.controls(seam.plainControls)
-        const metered = await compile(model.unet.recordDenoise({ ...recorded, attentionControls: controls }))
+        const beside = model.unet.recordDenoise({ ...recorded, attentionControls: controls })
+        const metered = await compile(guides?.beside(beside) ?? beside)
         const { sample, timeProjections: time } = values
         const answer = await metered.run({
           sample,
@@ -355,7 +358,7 @@ export async function* generate(
       ...(inputs.keep && { checkpoints }),
       ...(effects.length > 0 && { effects }),
       ...(reading && { meter: reading }),
-      ...(guides && { guides: guides.readings }),
+      ...(guides?.readings.length && { guides: guides.readings }),
       ...(seam.spot && { spot: seam.spot }),
       timings,
       activationBytes,

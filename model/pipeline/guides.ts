@@ -3,12 +3,12 @@
  * residual inputs. A net that does not act is not run, and a UNet that nobody guides keeps its zeros: nothing is
  * uploaded. When each acts and how strongly says model/controlnet/rules.ts.
  */
-import { preparedMaskAt, prepareMask, type PreparedMask } from '../attention/controls/mask.ts'
+import { preparedMaskAt } from '../attention/controls/mask.ts'
 import { AttuneError, invariant } from '../contract/errors.ts'
-import { type ControlGuide, guideLimits } from '../contract/guides.ts'
+import { guideLimits } from '../contract/guides.ts'
 import type { ResolvedRequest } from '../contract/request.ts'
-import type { ControlNetModel } from '../controlnet/control-net-model.ts'
 import { hintOf } from '../controlnet/hint.ts'
+import { joinedInput, joinGraphs } from '../controlnet/join.ts'
 import {
   addRows,
   multiplyPositions,
@@ -18,11 +18,8 @@ import {
   type SlotReading,
   slotsOf,
 } from '../controlnet/residuals.ts'
-import { isConditionalOnly, isGuideActive, softLawOf, softWeights } from '../controlnet/rules.ts'
 import type { Graph } from '../graph/ops.ts'
 import type { Backend, Program } from '../graph/program.ts'
-import type { Pixels } from '../image/resample.ts'
-import { curveValue } from '../prompt/curves.ts'
 import { joinFloats } from '../tensor/join.ts'
 import { toChannelsLast } from '../tensor/layout.ts'
 import { lawOfDialect } from '../text/laws.ts'
@@ -30,18 +27,12 @@ import { PromptEncoder } from '../text/prompt-encoder.ts'
 import { timestepSinusoid } from '../unet/timestep.ts'
 import type { DiffusionModel } from './diffusion-model.ts'
 import { findNonFiniteLayer, firstNonFinite, nonFiniteError } from './finite.ts'
+import { canJoin, type GuideInputs, type PlannedGuide, planGuide } from './guide-plan.ts'
+import { GuidedProgram } from './guided-program.ts'
 import { type BatchTexts, batchTexts } from './rows.ts'
 import type { LatentSize } from './start.ts'
 
-/** Guides as plain data, and what they name. */
-export interface GuideInputs {
-  readonly guides: readonly ControlGuide[]
-  readonly nets: ReadonlyMap<string, ControlNetModel>
-  /** Of any size; RGB. */
-  readonly pictures: ReadonlyMap<string, Pixels>
-  /** Also tell how strong each residual is at each position. */
-  readonly maps?: boolean
-}
+export type { GuideInputs } from './guide-plan.ts'
 
 export interface GuideReading {
   /** Index in the list of guides. */
@@ -60,24 +51,14 @@ export interface GuideOptions {
 
 type Values = Record<string, Float32Array>
 
-/** One net with one picture. */
-interface Guide {
-  readonly index: number
-  readonly asked: ControlGuide
-  readonly net: ControlNetModel
-  readonly picture: Pixels
-  /** Rows of the UNet's batch that it acts on. */
-  readonly rows: readonly number[]
-  /** Its factor on each slot without the weight. */
-  readonly factors: readonly number[]
-  /** Its weight at each evaluation; 0 outside of its window. */
-  readonly weights: readonly number[]
-  readonly mask: PreparedMask | undefined
+/** A guide while it acts. */
+interface Guide extends PlannedGuide {
   readonly masksBySize: Map<string, Float32Array>
-  programs?: {
+  prepared?: {
     readonly backend: Backend
     readonly text: Program
-    readonly denoise: Program
+    /** Absent where it is a part of the UNet's program. */
+    readonly denoise: Program | undefined
     /** [T, ΣC] */
     readonly time: Float32Array
     /** [B, H, W, C0] */
@@ -103,6 +84,10 @@ export class Guides {
   readonly #guides: readonly Guide[]
   readonly #slots: readonly Slot[]
   readonly #programs: Program[] = []
+  /** Nets and UNet are one graph on the device: their residuals never leave it. */
+  readonly #canJoin: boolean
+  #joins = false
+  #isJoined = false
   #encoder: PromptEncoder | undefined
   /** What the UNet has. */
   #current: Values = {}
@@ -143,14 +128,24 @@ export class Guides {
       )
     }
     this.#slots = slotsOf(model.unet.config.levels, latent)
-    const planned = guides.map((asked, index) => this.#planned(asked, index))
+    const surroundings = {
+      request,
+      timesteps,
+      rows: this.#batch.rows,
+      slotChannels: this.#slots.map(slot => slot.channels),
+      modelName: model.folder.name,
+    }
+    const planned = guides.map((_, index) => planGuide(inputs, index, surroundings))
     this.notices = planned
       .filter(({ weights }) => weights.every(each => each === 0))
       .map(
         ({ asked }) =>
           `The guide ${asked.model} does nothing: its window ${asked.start}-${asked.end} (as ${asked.rule} counts) and its weight leave it none of the ${timesteps.length} evaluations. Widen the window or draw with more steps.`,
       )
-    this.#guides = planned.filter(({ weights }) => weights.some(each => each !== 0))
+    this.#guides = planned
+      .filter(({ weights }) => weights.some(each => each !== 0))
+      .map(each => ({ ...each, masksBySize: new Map<string, Float32Array>(), given: {} }))
+    this.#canJoin = canJoin(this.#guides, inputs, this.#batch.rows.length)
   }
 
   /** False where no guide acts at any evaluation: then the UNet needs no residuals. */
@@ -184,7 +179,44 @@ export class Guides {
     }
   }
 
-  /** Compiles the nets, and computes what does not change over the steps. */
+  /**
+   * The UNet of the run. On a GPU, where results are slow to read, the nets are recorded into it if nothing stands
+   * between; elsewhere a second program would hold the UNet's weights a second time.
+   * @param unet recorded with `controlNetResiduals`
+   * @param compile makes programs that the caller frees
+   */
+  async program(
+    unet: Graph,
+    backend: Backend,
+    compile: (graph: Graph) => Promise<Program>,
+  ): Promise<Program> {
+    this.#joins = this.#canJoin && backend.name === 'webgpu'
+    if (!this.#joins) return compile(unet)
+    const isAlone = this.#timesteps.some((_, call) => this.#activeAt(call).length === 0)
+    const alone = isAlone ? await compile(unet) : undefined
+    const joined = await compile(joinGraphs(this.#netGraphs(), unet))
+    return new GuidedProgram(alone, joined, () => this.#isJoined)
+  }
+
+  /** Another recording of the UNet, to be run beside it with the inputs of the evaluation that is due. */
+  beside(unet: Graph): Graph {
+    return this.#isJoined ? joinGraphs(this.#netGraphs(), unet) : unet
+  }
+
+  #netGraphs(): Graph[] {
+    return this.#guides.map(guide => this.#recorded(guide))
+  }
+
+  #recorded({ net, rows }: Guide): Graph {
+    const { height, width } = this.#latent
+    return net.recordDenoise({ batch: rows.length, height, width, textTokens: this.#textTokens })
+  }
+
+  #activeAt(call: number): readonly Guide[] {
+    return this.#guides.filter(({ weights }) => weights[call] !== 0)
+  }
+
+  /** Compiles the nets, after `program`, and computes what does not change over the steps. */
   async prepare(backend: Backend): Promise<void> {
     const { height, width } = this.#latent
     const once = async (graph: Graph, inputs: Values, output: string): Promise<Float32Array> => {
@@ -226,8 +258,8 @@ export class Guides {
       const embedding = await once(net.recordHint(height, width), { hint }, 'hintEmbedding')
       const joined = joinFloats(rows.map(() => embedding))
       const text = await kept(net.recordTextKeyValues(rows.length, textTokens))
-      const denoise = await kept(net.recordDenoise({ batch: rows.length, height, width, textTokens }))
-      guide.programs = { backend, text, denoise, time, hint: joined }
+      const denoise = this.#joins ? undefined : await kept(this.#recorded(guide))
+      guide.prepared = { backend, text, denoise, time, hint: joined }
     }
   }
 
@@ -242,12 +274,25 @@ export class Guides {
    * @throws AttuneError `non-finite`, and what the backend throws
    */
   async changesAt(call: number, samples: readonly Float32Array[]): Promise<Readonly<Values>> {
-    const active = this.#guides.filter(({ weights }) => weights[call] !== 0)
+    const active = this.#activeAt(call)
+    this.#isJoined = this.#joins && active.length > 0
     if (active.length === 0) {
+      this.#current = this.#allZeros()
       if (this.#isZero) return {}
       this.#isZero = true
-      this.#current = this.#allZeros()
       return this.#current
+    }
+    if (this.#isJoined) {
+      const changed: Values = {}
+      const current: Values = {}
+      // Whenever one acts, all do.
+      for (const [index, guide] of this.#guides.entries()) {
+        const own = await this.#inputsAt(guide, call, samples)
+        for (const [name, values] of Object.entries(own)) changed[joinedInput(index, name)] = values
+        for (const [name, values] of Object.entries(guide.given)) current[joinedInput(index, name)] = values
+      }
+      this.#current = current
+      return changed
     }
     const [first] = active
     let changed: Values | undefined
@@ -272,61 +317,10 @@ export class Guides {
     return this.#current
   }
 
-  #planned(asked: ControlGuide, index: number): Guide {
-    const net = this.#inputs.nets.get(asked.model)
-    const picture = this.#inputs.pictures.get(asked.image)
-    if (!net || !picture) {
-      const [what, which] = net ? ['picture', asked.image] : ['ControlNet', asked.model]
-      throw new AttuneError(
-        'bad-argument',
-        `Guide ${index + 1} names the ${what} "${which}", which was not given.`,
-        `Give the ${what}, or leave the guide out.`,
-      )
-    }
-    const channels = this.#slots.map(slot => slot.channels)
-    if (net.slotChannels.join() !== channels.join()) {
-      throw new AttuneError(
-        'bad-model',
-        `${net.name} was opened for another model: it gives residuals of ${net.slotChannels.join()} channels, ${this.#model.folder.name} takes ${channels.join()}.`,
-        'Open it for this model.',
-      )
-    }
-    const count = net.slotChannels.length
-    if (asked.slots && asked.slots.length !== count) {
-      throw new AttuneError(
-        'bad-argument',
-        `Guide ${index + 1} (${asked.model}) has ${asked.slots.length} factors of slots; this model has ${count}.`,
-        `Give ${count} factors, from the first layer to the middle.`,
-      )
-    }
-    const conditional = isConditionalOnly(asked.mode) || net.facts.globalPool
-    const soft = softWeights(softLawOf(asked), count)
-    const calls = this.#timesteps.length
-    const callsPerStep = this.#request.sampler === 'heun' ? 2 : 1
-    const weights = this.#timesteps.map((timestep, call) => {
-      if (!isGuideActive(asked, { index: call, count: calls, timestep })) return 0
-      if (typeof asked.weight === 'number') return asked.weight
-      // A curve of words counts in the same way.
-      const [step, steps] = [Math.floor(call / callsPerStep), Math.ceil(calls / callsPerStep)]
-      return curveValue({ phrase: '', ...asked.weight }, step, steps)
-    })
-    return {
-      index,
-      asked,
-      net,
-      picture,
-      rows: this.#batch.rows.flatMap(({ half }, row) => (conditional && half !== 'cond' ? [] : [row])),
-      factors: soft.map((each, slot) => each * (asked.slots?.[slot] ?? 1)),
-      weights,
-      mask: asked.mask && prepareMask(asked.mask, { picture: this.#request, name: `guide ${asked.model}` }),
-      masksBySize: new Map(),
-      given: {},
-    }
-  }
-
-  async #run(guide: Guide, call: number, samples: readonly Float32Array[]): Promise<Values> {
-    const { net, rows, programs, asked } = guide
-    invariant(programs, `${asked.model} is compiled`)
+  /** What a net must be given before a run. */
+  async #inputsAt(guide: Guide, call: number, samples: readonly Float32Array[]): Promise<Values> {
+    const { net, rows, prepared, asked } = guide
+    invariant(prepared, `${asked.model} is compiled`)
     const { channels, height, width } = this.#latent
     const last = new Map<Float32Array, Float32Array>()
     const sample = rows.map(row => {
@@ -338,18 +332,18 @@ export class Guides {
     })
     const inputs: Values = {
       sample: joinFloats(sample),
-      timeProjections: programs.time.slice(
+      timeProjections: prepared.time.slice(
         call * net.timeProjectionWidth,
         (call + 1) * net.timeProjectionWidth,
       ),
     }
     // What stays is given once: a program keeps its inputs.
-    if (!guide.given['hintEmbedding']) inputs['hintEmbedding'] = programs.hint
+    if (!guide.given['hintEmbedding']) inputs['hintEmbedding'] = prepared.hint
     const key = this.#textKey(call)
     if (guide.textKey !== key) {
       const texts = await this.#encodings(call)
       const encoderHiddenStates = joinFloats(rows.map(row => texts[row] as Float32Array))
-      const { textKeyValues } = await programs.text.run({ encoderHiddenStates })
+      const { textKeyValues } = await prepared.text.run({ encoderHiddenStates })
       invariant(textKeyValues, 'projections of the text')
       inputs['textKeyValues'] = textKeyValues
       guide.textKey = key
@@ -360,12 +354,20 @@ export class Guides {
       guide.weight = weight
     }
     guide.given = { ...guide.given, ...inputs }
-    const residuals = await programs.denoise.run(inputs)
+    return inputs
+  }
+
+  async #run(guide: Guide, call: number, samples: readonly Float32Array[]): Promise<Values> {
+    const { net, rows, asked } = guide
+    const inputs = await this.#inputsAt(guide, call, samples)
+    const { denoise, backend } = guide.prepared ?? {}
+    invariant(denoise && backend, `${asked.model} is compiled`)
+    const residuals = await denoise.run(inputs)
     for (const { name, height: h, width: w, channels: c } of this.#slots) {
       const values = residuals[name]
       invariant(values, name)
       if (firstNonFinite(values) >= 0) {
-        const layer = await findNonFiniteLayer(programs.denoise.graph, programs.backend, guide.given)
+        const layer = await findNonFiniteLayer(denoise.graph, backend, guide.given)
         throw nonFiniteError(
           `The answer of ${asked.model} at step ${call + 1} (${name})`,
           layer,
@@ -388,12 +390,14 @@ export class Guides {
   }
 
   #read({ index, rows }: Guide, call: number, own: Readonly<Values>): void {
+    const { watch } = this.#inputs
+    if (!watch) return
     const row = this.#batch.rows.findLastIndex(({ half }) => half === 'cond')
     const place = rows.indexOf(row)
     const slots = this.#slots.map((slot): SlotReading => {
       const size = this.#sizeOf(slot)
       const values = (own[slot.name] as Float32Array).subarray(place * size, (place + 1) * size)
-      return readSlot(values, slot, this.#inputs.maps === true)
+      return readSlot(values, slot, watch === 'maps')
     })
     this.readings.push({ guide: index, step: call + 1, slots })
   }

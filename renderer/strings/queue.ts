@@ -4,6 +4,7 @@ import { plural, section } from './section.ts'
 export const queue = section({
   en: {
     title: 'Queue',
+    rail: 'Queue',
     open: (count: number) =>
       count === 0 ? 'Queue' : `Queue: ${plural('en', count, { one: 'picture', other: 'pictures' })} waiting`,
     close: 'Close the queue',
@@ -43,6 +44,7 @@ export const queue = section({
   },
   de: {
     title: 'Warteschlange',
+    rail: 'Aufträge',
     open: count =>
       count === 0
         ? 'Warteschlange'

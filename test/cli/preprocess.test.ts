@@ -15,6 +15,12 @@ async function sizeOf(path: string) {
   return { width, height, channels }
 }
 
+/** What `--list --json` says. */
+async function listed(): Promise<{ name: string; options: Record<string, unknown> }[]> {
+  const [list = {}] = (await run(['preprocess', '--list', '--json'])).json()
+  return list['preprocessors'] as { name: string; options: Record<string, unknown> }[]
+}
+
 describe('attune preprocess', () => {
   it('writes a hint and says so, for people and for programs', async () => {
     const cwd = await temporaryFolder()
@@ -82,15 +88,13 @@ describe('attune preprocess', () => {
     expect(plain.out).toContain('canny: edges one pixel wide')
     expect(plain.out).toContain('--low 0 to 2000, else 100')
     expect(plain.out).toMatch(/depth \(also .*depth_midas.*\n.*\n.*preprocessors.depth or with --model/)
-    const [list] = (await run(['preprocess', '--list', '--json'])).json()
-    const names = (list?.['preprocessors'] as { name: string }[]).map(({ name }) => name)
+    const names = (await listed()).map(({ name }) => name)
     expect(names).toEqual(expect.arrayContaining(['canny', 'inpaint', 'depth', 'pose', 'seg']))
   })
 
   it('every option of every preprocessor is a word of the command', async () => {
-    const [list] = (await run(['preprocess', '--list', '--json'])).json()
     const { out } = await run(['preprocess', '--help'])
-    for (const { options } of list?.['preprocessors'] as { options: Record<string, unknown> }[])
+    for (const { options } of await listed())
       for (const key of Object.keys(options)) expect(out).toMatch(new RegExp(`--${key}\\b`))
   })
 

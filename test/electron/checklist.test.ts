@@ -3,7 +3,8 @@
  * configuration. What a running shell must show is in shell.e2e.test.ts; here it is that nothing in the sources can
  * undo it.
  */
-import { readdirSync, readFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -181,8 +182,10 @@ describe('the security checklist', () => {
   describe('20 gives pages none of Electron', () => {
     let preload: string
     beforeAll(async () => {
-      const built = await buildElectron({ outdir: join(root, 'out/test-checklist') })
+      const outdir = mkdtempSync(join(tmpdir(), 'attune-checklist-'))
+      const built = await buildElectron({ outdir })
       preload = readFileSync(built.preload, 'utf8')
+      rmSync(outdir, { recursive: true })
     })
 
     it('but two functions', () => {

@@ -202,7 +202,10 @@ describe('the place of the window', () => {
       expect(readWindowState(path)).toBeUndefined()
     }
     await mkdir(join(folder, 'taken'))
+    const warned = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
     await writeWindowState(join(folder, 'taken'), state(1, 2))
+    expect(warned).toHaveBeenCalledOnce()
+    warned.mockRestore()
   })
 })
 
@@ -224,7 +227,10 @@ describe('crashes', () => {
     expect(new SafeModeMarker(path, '1 45').isSet()).toBe(true)
     expect(new SafeModeMarker(path, '2 45').isSet()).toBe(false)
     expect(new SafeModeMarker(path, '1 45').isSet()).toBe(false)
+    const warned = vi.spyOn(console, 'warn').mockImplementation(() => undefined)
     new SafeModeMarker(join(folder, 'nowhere/safe-mode'), '1').set()
+    expect(warned).toHaveBeenCalledOnce()
+    warned.mockRestore()
   })
 })
 

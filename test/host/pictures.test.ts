@@ -232,6 +232,11 @@ const refused: readonly (readonly [
   ['layers.psd', () => '8BPS\0\x01 and so on', 'is psd'],
   ['old.ppm', () => 'P6 1 1 255\nabc', 'is netpbm'],
   ['film.avif', () => Buffer.from('\0\0\0\x20ftypisom\0\0\x02\0isomiso2', 'latin1'), 'is a film'],
+  [
+    'phone.jpg',
+    () => Buffer.from('\0\0\0\x24ftypheic\0\0\0\0mif1heic', 'latin1'),
+    'is heic, which is not read',
+  ],
   ['packed.png', () => Buffer.from('1f8b0800000000000003', 'hex'), 'is gzip'],
   ['bomb.png', () => claiming(60_000, 60_000), '60000x60000 pixels; at most 16384'],
   ['long.png', () => claiming(100_000, 1), '100000x1 pixels'],
@@ -240,11 +245,7 @@ const refused: readonly (readonly [
   ['animated.png', animatedPng, 'holds 3 pictures'],
   ['animated.gif', async () => (await frames()).gif().toBuffer(), 'holds 2 pictures'],
   ['animated.webp', async () => (await frames()).webp().toBuffer(), 'holds 2 pictures'],
-  [
-    'pages.tiff',
-    async () => (await frames()).tiff({ compression: 'lzw' }).toBuffer(),
-    /holds 2 pictures|is damaged/,
-  ],
+  ['pages.tiff', async () => (await frames()).tiff({ compression: 'lzw' }).toBuffer(), 'holds 2 pictures'],
   ['five.tiff', () => tiff(5, 8, 1, 2, new Uint8Array(40).fill(7), 4), /has 5 channels/],
   ['many.tiff', () => tiff(9, 8, 1, 2, new Uint8Array(72).fill(7), 4), /channels/],
   [

@@ -127,6 +127,9 @@ describe('pose', () => {
   })
 })
 
+/** Takes a file out of a folder. */
+const without = (file: string) => (at: string) => rm(join(at, file), { recursive: true })
+
 describe('refusals before anything is loaded', () => {
   it('knows other names, and where models belong', () => {
     expect(['depth_midas', 'openpose', 'seg_ofade20k', 'canny'].map(findLearned)).toEqual([
@@ -138,7 +141,6 @@ describe('refusals before anything is loaded', () => {
     expect(learnedFolder('depth', { XDG_CONFIG_HOME: '/c', APPDATA: '/c' })).toMatch(/preprocessors.depth$/)
   })
 
-  const without = (file: string) => (at: string) => rm(join(at, file), { recursive: true })
   it.each([
     ['no config', without('config.json'), 'has no config.json'],
     ['no preparation', without('preprocessor_config.json'), 'has no preprocessor_config.json'],

@@ -101,10 +101,11 @@ describe.each(preprocessors.map(one => [one.name, one] as const))('%s', (_, one)
   })
 })
 
-describe('what hints show', () => {
-  const share = (hint: Pixels, of: (value: number) => boolean) =>
-    hint.data.reduce((sum, value) => sum + (of(value) ? 1 : 0), 0) / hint.data.length
+/** Of the values of a hint. */
+const share = (hint: Pixels, of: (value: number) => boolean) =>
+  hint.data.reduce((sum, value) => sum + (of(value) ? 1 : 0), 0) / hint.data.length
 
+describe('what hints show', () => {
   it.each(['canny', 'scribble_xdog', 'softedge_sobel', 'lineart_dog', 'lineart_standard'])(
     '%s is white lines on black, and black of an even picture',
     name => {
@@ -123,9 +124,11 @@ describe('what hints show', () => {
   })
 
   it('canny with equal or swapped thresholds is canny with ordered ones', () => {
-    const both = (low: number, high: number) =>
-      preprocess(named('canny'), drawing(), { options: { low, high } })
-    expect(both(200, 100)).toEqual(both(100, 200))
+    const [ordered, swapped] = [
+      { low: 100, high: 200 },
+      { low: 200, high: 100 },
+    ].map(options => preprocess(named('canny'), drawing(), { options }))
+    expect(swapped).toEqual(ordered)
   })
 
   it('seg_kmeans finds the areas, each in one colour, by its seed', () => {
@@ -229,6 +232,8 @@ describe('sizes', () => {
   it('works at the shorter side and keeps the aspect', () => {
     expect(workingSize({ width: 300, height: 200 }, 512)).toEqual({ width: 768, height: 512 })
     expect(() => workingSize({ width: 16_000, height: 8 }, 512)).toThrow('more than 16384 a side')
+    const huge = { width: 8000, height: 8000, channels: 1, data: new Uint8Array(0) } as const
+    expect(() => preprocess(named('canny'), huge)).toThrow('8000x8000 pixels, more than')
   })
 
   const ramp: Pixels = {

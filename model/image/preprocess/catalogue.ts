@@ -7,7 +7,14 @@ import type { Pixels } from '../resample.ts'
 import { canny } from './canny.ts'
 import { colourGrid, invert, recolorIntensity, recolorLuminance, threshold, tileResample } from './colours.ts'
 import { resizePicture, toRgb } from './filters.ts'
-import { fitPicture, pixelPerfectResolution, type ResizeMode, type Size, workingSize } from './fit.ts'
+import {
+  checkWorkingSize,
+  fitPicture,
+  pixelPerfectResolution,
+  type ResizeMode,
+  type Size,
+  workingSize,
+} from './fit.ts'
 import { inpaint } from './inpaint.ts'
 import { blurGaussian, lineartDog, lineartStandard, scribbleXdog, softedgeSobel } from './lines.ts'
 import {
@@ -205,10 +212,9 @@ export function preprocess(one: Preprocessor, picture: Pixels, request: HintRequ
 /** The picture at the size at which a preprocessor works. */
 export function atWorkingSize(picture: Pixels, { resolution, target }: HintRequest): Pixels {
   const wanted = resolution ?? (target && pixelPerfectResolution(picture, target, target.mode))
-  const rgb = picture.channels === 4 ? toRgb(picture) : picture
-  if (wanted === undefined) return rgb
-  const { width, height } = workingSize(picture, wanted)
-  return resizePicture(rgb, width, height)
+  if (wanted === undefined) checkWorkingSize(picture)
+  const { width, height } = wanted === undefined ? picture : workingSize(picture, wanted)
+  return resizePicture(picture.channels === 4 ? toRgb(picture) : picture, width, height)
 }
 
 /** A hint at the drawing's size. */

@@ -17,8 +17,8 @@ export interface Size {
   readonly height: number
 }
 
-/** Beyond this nothing is enlarged: 16,384 a side and 100 million pixels, as pictures are read. */
-const limits = { side: 16_384, pixels: 100_000_000 } as const
+/** A preprocessor keeps some eight numbers a pixel: at most a gigabyte. 33.5 million pixels are 5792 × 5792. */
+const limits = { side: 16_384, pixels: 2 ** 25 } as const
 
 /**
  * The resolution (length of the shorter side) at which the hint has as many pixels as the drawing will show: of
@@ -36,14 +36,18 @@ export function workingSize(picture: Size, resolution: number): Size {
   const scale = resolution / Math.min(picture.width, picture.height)
   const side = (size: number) => Math.max(1, roundEven(size * scale))
   const size = { width: side(picture.width), height: side(picture.height) }
-  if (Math.max(size.width, size.height) > limits.side || size.width * size.height > limits.pixels) {
-    throw new AttuneError(
-      'bad-argument',
-      `A picture of ${picture.width}x${picture.height} would become ${size.width}x${size.height}, more than ${limits.side} a side or ${limits.pixels / 1e6} million pixels.`,
-      'Choose a smaller resolution, or crop the picture.',
-    )
-  }
+  checkWorkingSize(size)
   return size
+}
+
+/** @throws AttuneError `bad-argument` for more pixels than a preprocessor works on */
+export function checkWorkingSize({ width, height }: Size): void {
+  if (Math.max(width, height) <= limits.side && width * height <= limits.pixels) return
+  throw new AttuneError(
+    'bad-argument',
+    `A preprocessor would work on ${width}x${height} pixels, more than ${limits.side} a side or ${Math.floor(limits.pixels / 1e6)} million in all.`,
+    'Choose a smaller resolution (512 or 1024 are usual), or crop the picture.',
+  )
 }
 
 /**
@@ -70,7 +74,6 @@ export function fitPicture(picture: Pixels, target: Size, mode: ResizeMode, isFl
   const { channels } = picture
   const data = new Uint8Array(width * height * channels)
   if (mode === 'fill') paintAll(data, borderColour(picture))
-  const offset = (outer: number, inner: number) => Math.max(0, Math.floor((outer - inner) / 2))
   const [toX, toY] = [offset(width, scaled.width), offset(height, scaled.height)]
   const [fromX, fromY] = [offset(scaled.width, width), offset(scaled.height, height)]
   const length = Math.min(width, scaled.width) * channels
@@ -79,6 +82,11 @@ export function fitPicture(picture: Pixels, target: Size, mode: ResizeMode, isFl
     data.set(scaled.data.subarray(from, from + length), ((toY + y) * width + toX) * channels)
   }
   return { width, height, channels, data }
+}
+
+/** Where the smaller begins in the larger, in the middle; 0 where it is not smaller. */
+function offset(outer: number, inner: number): number {
+  return Math.max(0, Math.floor((outer - inner) / 2))
 }
 
 function paintAll(data: Uint8Array, colour: readonly number[]): void {

@@ -15,8 +15,8 @@ export interface XdogOptions {
 }
 
 /**
- * Scribbles, black or white: where a fine blur (σ 0.5) is brighter than a coarse one (σ 5) by more than half the
- * threshold, in any channel. Bright strokes and the bright sides of steps become lines.
+ * Scribbles, black or white: where a fine blur (σ 0.5) is darker than a coarse one (σ 5) by more than half the
+ * threshold, in every channel. Dark strokes and the dark sides of steps become lines.
  */
 export function scribbleXdog(picture: Pixels, options: XdogOptions = {}): Pixels {
   const { threshold = 32 } = options

@@ -37,14 +37,17 @@ export function pointsOf(maps: HeatMaps, width: number, height: number): PosePoi
         ? -Infinity
         : (data[map * area + y * maps.width + x] as number)
     const [x, y] = [best % maps.width, Math.floor(best / maps.width)]
-    const towards = (after: number, before: number) =>
-      Number.isFinite(after) && Number.isFinite(before) ? Math.sign(after - before) * 0.25 : 0
     return {
       x: ((x + 0.5 + towards(at(x + 1, y), at(x - 1, y))) * width) / maps.width,
       y: ((y + 0.5 + towards(at(x, y + 1), at(x, y - 1))) * height) / maps.height,
       score: data[map * area + best] as number,
     }
   })
+}
+
+/** A quarter of a cell to the hotter side; none at the border. */
+function towards(after: number, before: number): number {
+  return Number.isFinite(after) && Number.isFinite(before) ? Math.sign(after - before) * 0.25 : 0
 }
 
 /** COCO's numbers in OpenPose's order; the neck is made. */

@@ -38,10 +38,12 @@ export function segmentColours(picture: Pixels, options: SegmentOptions = {}): P
   return { width, height, channels: 3, data: paint(rgb, voted, centres.length / 3) }
 }
 
+/** The curve that CIELAB bends light by. */
+const curve = (light: number) => (lightness(light) + 16) / 116
+
 /** L*, a*, b* under D65, interleaved. */
 function toLab({ width, height, data }: Pixels): Float32Array {
   const lab = new Float32Array(width * height * 3)
-  const curve = (value: number) => (lightness(value) + 16) / 116
   for (let i = 0; i < lab.length; i += 3) {
     const red = linear[data[i] as number] as number
     const green = linear[data[i + 1] as number] as number

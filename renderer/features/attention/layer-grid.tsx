@@ -54,7 +54,7 @@ export function LayerGrid({
             >
               {shortName(path)}
             </button>
-            <div className="flex flex-wrap gap-0.5">
+            <div className="grid grow grid-cols-8 gap-0.5">
               {cells.map((data, head) => (
                 <button
                   key={head}
@@ -63,7 +63,7 @@ export function LayerGrid({
                   aria-pressed={source?.path === path && source.head === head}
                   onPointerEnter={() => look(path, head)}
                   onFocus={() => look(path, head)}
-                  className="size-7 overflow-hidden rounded-[3px] aria-pressed:shadow-[0_0_0_2px_var(--accent)]"
+                  className="aspect-square max-w-7 overflow-hidden rounded-[3px] aria-pressed:shadow-[0_0_0_2px_var(--accent)]"
                 >
                   <PixelCanvas data={data} className="size-full" />
                 </button>

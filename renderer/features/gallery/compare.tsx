@@ -7,17 +7,19 @@ import { reportError } from '../../state/ui.ts'
 import { useStrings } from '../../strings/index.ts'
 import { Button } from '../../ui/button.tsx'
 import { Segmented } from '../../ui/segmented.tsx'
+import { altOf } from './format.ts'
 import { useGallery } from './gallery-state.ts'
 import { differencesOf } from './recipe-facts.ts'
 
 type Pair = readonly [HostPicture, HostPicture]
+
+const close = (): void => useGallery.setState({ comparing: undefined })
 
 export function Compare({ pair }: { readonly pair: Pair }) {
   const { gallery, app } = useStrings()
   const [way, setWay] = useState<'sides' | 'wipe'>('sides')
   const section = useRef<HTMLElement>(null)
   useEffect(() => section.current?.focus(), [])
-  const close = () => useGallery.setState({ comparing: undefined })
   const swap = () => useGallery.setState({ comparing: [pair[1], pair[0]] })
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === 'Escape') close()
@@ -72,15 +74,7 @@ export function Compare({ pair }: { readonly pair: Pair }) {
 }
 
 function Whole({ picture, className }: { readonly picture: HostPicture; readonly className: string }) {
-  const { gallery } = useStrings()
-  return (
-    <img
-      src={pictureUrl(picture.id)}
-      alt={gallery.alt(picture.prompt, picture.name)}
-      draggable={false}
-      className={className}
-    />
-  )
+  return <img src={pictureUrl(picture.id)} alt={altOf(picture)} draggable={false} className={className} />
 }
 
 function WipeOver({ pair }: { readonly pair: Pair }) {

@@ -85,10 +85,18 @@ async function addList(name: string, file: File): Promise<void> {
 
 const ownPicture = 'application/x-attune-picture'
 
+const carriesFiles = ({ dataTransfer }: DragEvent): boolean =>
+  dataTransfer !== null && dataTransfer.types.includes('Files') && !dataTransfer.types.includes(ownPicture)
+
+const onPaste = (event: ClipboardEvent): void => {
+  const files = [...(event.clipboardData?.files ?? [])]
+  if (files.length === 0 || event.defaultPrevented) return
+  event.preventDefault()
+  void takeFiles(files)
+}
+
 /** Listens to the whole window. @returns ends it */
 export function listenToDrops(): () => void {
-  const carriesFiles = ({ dataTransfer }: DragEvent): boolean =>
-    dataTransfer !== null && dataTransfer.types.includes('Files') && !dataTransfer.types.includes(ownPicture)
   let leaving: ReturnType<typeof setTimeout> | undefined
   const onOver = (event: DragEvent): void => {
     if (!carriesFiles(event) || event.defaultPrevented) return
@@ -104,12 +112,6 @@ export function listenToDrops(): () => void {
     event.preventDefault()
     useDropped.setState({ isOver: false })
     void takeFiles([...(event.dataTransfer?.files ?? [])])
-  }
-  const onPaste = (event: ClipboardEvent): void => {
-    const files = [...(event.clipboardData?.files ?? [])]
-    if (files.length === 0 || event.defaultPrevented) return
-    event.preventDefault()
-    void takeFiles(files)
   }
   window.addEventListener('dragover', onOver)
   window.addEventListener('drop', onDrop)

@@ -36,3 +36,8 @@ export const programNames: Readonly<Record<string, string>> = {
   'easy-diffusion': 'Easy Diffusion',
   swarmui: 'SwarmUI',
 }
+
+/** A picture in words: what it was asked to show, else its name. */
+export function altOf({ prompt, name }: { readonly prompt: string; readonly name: string }): string {
+  return prompt === '' ? name : prompt
+}

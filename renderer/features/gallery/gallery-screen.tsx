@@ -18,10 +18,7 @@ export function GalleryScreen() {
   if (comparing) return <Compare pair={comparing} />
   if (open !== undefined) return <Viewer index={open} />
   return (
-    <section
-      aria-label={gallery.grid}
-      className="flex h-full min-h-0 flex-col bg-stage"
-    >
+    <section aria-label={gallery.grid} className="flex h-full min-h-0 flex-col bg-stage">
       <Toolbar />
       <div className="relative min-h-0 grow">
         {total > 0 ? <Grid /> : <GalleryState />}

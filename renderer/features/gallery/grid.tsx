@@ -32,6 +32,7 @@ export function Grid() {
     paddingStart: padding,
     paddingEnd: 64,
     overscan: 3,
+    useFlushSync: false,
   })
   useLayoutEffect(() => rows.measure(), [rows, size])
   const shown = rows.getVirtualItems()

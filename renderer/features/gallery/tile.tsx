@@ -5,6 +5,7 @@ import type { HostPicture } from '../../../model/contract/host-api.ts'
 import { thumbnailUrl } from '../../host/client.ts'
 import { useStrings } from '../../strings/index.ts'
 import { cx } from '../../ui/class-names.ts'
+import { altOf } from './format.ts'
 
 export interface TileProps {
   readonly picture: HostPicture | undefined
@@ -24,10 +25,12 @@ export const Tile = memo(function Tile(props: TileProps) {
   const { picture, index, total, size, fill, isSelected, isActive } = props
   const { gallery } = useStrings()
   const [failed, setFailed] = useState('')
+  // Made when it is pointed at: while scrolling, every element of a tile costs.
+  const [isPointedAt, setPointedAt] = useState(false)
   const box = { width: size, height: size }
   if (!picture) return <div aria-hidden style={box} className="shrink-0 rounded-md bg-panel" />
   const isBroken = failed === picture.key || (picture.problem !== undefined && picture.width === 0)
-  const name = gallery.alt(picture.prompt, picture.name)
+  const name = altOf(picture)
   return (
     <div
       id={`picture-${picture.id}`}
@@ -39,11 +42,13 @@ export const Tile = memo(function Tile(props: TileProps) {
       title={`${picture.name}\n${picture.prompt}`}
       draggable={!picture.missing}
       onDragStart={event => props.onDragOut(picture, event.dataTransfer)}
+      onPointerEnter={() => setPointedAt(true)}
+      onPointerLeave={() => setPointedAt(false)}
       onClick={event => props.onPick(index, event)}
       onDoubleClick={() => props.onOpen(index)}
       style={box}
       className={cx(
-        'group relative shrink-0 overflow-hidden rounded-md bg-panel',
+        'relative shrink-0 overflow-hidden rounded-md bg-panel',
         isSelected && 'shadow-[0_0_0_2px_var(--stage),0_0_0_4px_var(--accent)]',
         isActive && 'outline-2 -outline-offset-2 outline-text',
       )}
@@ -70,20 +75,19 @@ export const Tile = memo(function Tile(props: TileProps) {
           className={cx('size-full', fill ? 'object-cover' : 'object-contain')}
         />
       )}
-      <span
-        // The keyboard has F.
-        aria-hidden
-        onClick={event => {
-          event.stopPropagation()
-          props.onFavourite(picture)
-        }}
-        className={cx(
-          'absolute right-1.5 bottom-1.5 grid size-6 place-items-center rounded-full bg-black/55 text-white transition-opacity',
-          picture.favourite ? 'opacity-100' : 'opacity-0 group-hover:opacity-100',
-        )}
-      >
-        <Heart className={cx('size-3.5', picture.favourite && 'fill-current')} />
-      </span>
+      {(picture.favourite || isPointedAt) && (
+        <span
+          // The keyboard has F.
+          aria-hidden
+          onClick={event => {
+            event.stopPropagation()
+            props.onFavourite(picture)
+          }}
+          className="absolute right-1.5 bottom-1.5 grid size-6 place-items-center rounded-full bg-black/55 text-white"
+        >
+          <Heart className={cx('size-3.5', picture.favourite && 'fill-current')} />
+        </span>
+      )}
     </div>
   )
 })

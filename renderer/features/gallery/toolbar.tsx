@@ -188,10 +188,10 @@ function View() {
 
 function Count() {
   const { gallery } = useStrings()
-  const { total, indexing, found } = useGallery()
+  const { total, indexing, found, phase } = useGallery()
   return (
     <p role="status" className="numeric shrink-0 text-xs text-faint">
-      {indexing ? gallery.indexing(Math.max(found, total)) : gallery.count(total)}
+      {indexing ? gallery.indexing(Math.max(found, total)) : phase === 'ready' && gallery.count(total)}
     </p>
   )
 }

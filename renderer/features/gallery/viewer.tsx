@@ -18,7 +18,7 @@ import { reportError } from '../../state/ui.ts'
 import { useStrings } from '../../strings/index.ts'
 import { Button, IconButton } from '../../ui/button.tsx'
 import { cx } from '../../ui/class-names.ts'
-import { formatBytes, formatDate } from './format.ts'
+import { altOf, formatBytes, formatDate } from './format.ts'
 import {
   compareChosen,
   copyInfotext,
@@ -125,7 +125,7 @@ function Shown({ picture }: { readonly picture: HostPicture }) {
     <ZoomPicture
       url={pictureUrl(picture.id)}
       preview={thumbnailUrl(picture.id, picture.key)}
-      alt={gallery.alt(picture.prompt, picture.name)}
+      alt={altOf(picture)}
       width={picture.width || 512}
       height={picture.height || 512}
     />
@@ -199,7 +199,7 @@ function Panel({
         {recipe ? (
           <>
             <p className="mb-4 text-xs text-faint">{gallery.madeWith(recipe.toolName)}</p>
-            <RecipeView recipe={recipe} record={details.record} />
+            <RecipeView recipe={recipe} record={details?.record} />
           </>
         ) : (
           details && (

@@ -32,14 +32,14 @@ export function ModelDetails({ model, isInUse }: { readonly model: HostModel; re
           </span>
         ) : (
           <Button
-            tone="loud"
+            tone={fit === 'not' ? 'quiet' : 'loud'}
             disabled={!model.usable}
             onClick={() => {
               void changeSettings({ model: model.embedded ? null : model.id })
               announce(`${words.inUse}: ${name}`)
             }}
           >
-            {words.use}
+            {fit === 'not' ? words.useAnyway : words.use}
           </Button>
         )}
       </header>

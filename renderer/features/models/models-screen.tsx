@@ -120,30 +120,30 @@ function Item({
       aria-current={isShown ? 'true' : undefined}
       onClick={() => onShow(model.id)}
       className={cx(
-        'flex w-full items-center gap-3 rounded-lg px-3 py-2 text-left transition-colors',
+        'flex w-full flex-col rounded-lg px-3 py-2 text-left transition-colors',
         isShown ? 'bg-raised' : 'hover:bg-raised/60',
       )}
     >
-      <span className="min-w-0 grow">
-        <span className={cx('block truncate font-medium', !model.usable && 'text-soft')} title={name}>
+      <span className="flex w-full items-center justify-between gap-3">
+        <span className={cx('truncate font-medium', !model.usable && 'text-soft')} title={name}>
           {name}
         </span>
-        <span className="block truncate text-xs text-faint">
-          {model.family} · {formatBytes(model.bytes)}
-        </span>
+        {isInUse ? (
+          <span className="flex shrink-0 items-center gap-1 text-xs font-medium text-accent">
+            <Check className="size-3.5" aria-hidden />
+            {words.inUse}
+          </span>
+        ) : !model.usable ? (
+          <Tag text={words.notUsable} tone="text-warning" />
+        ) : fit === 'not' ? (
+          <Tag text={words.fitTag} tone="text-danger" />
+        ) : (
+          fit === 'tight' && <Tag text={words.tightTag} tone="text-warning" />
+        )}
       </span>
-      {isInUse ? (
-        <span className="flex shrink-0 items-center gap-1 text-xs font-medium text-accent">
-          <Check className="size-3.5" aria-hidden />
-          {words.inUse}
-        </span>
-      ) : !model.usable ? (
-        <Tag text={words.notUsable} tone="text-warning" />
-      ) : fit === 'not' ? (
-        <Tag text={words.fitTag} tone="text-danger" />
-      ) : (
-        fit === 'tight' && <Tag text={words.tightTag} tone="text-warning" />
-      )}
+      <span className="truncate text-xs text-faint">
+        {model.family} · {formatBytes(model.bytes)}
+      </span>
     </button>
   )
 }

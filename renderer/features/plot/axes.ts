@@ -51,7 +51,8 @@ export function numbersOf(text: string): { readonly numbers: readonly number[] }
       const [from, to, step] = [Number(range[1]), Number(range[2]), Number(range[3] ?? 1)]
       if (step <= 0 || to < from || (to - from) / step > mostValues) return { bad: part }
       // By index: sums of steps drift.
-      for (let at = 0; from + at * step <= to + 1e-9; at++) numbers.push(Number((from + at * step).toFixed(6)))
+      for (let at = 0; from + at * step <= to + 1e-9; at++)
+        numbers.push(Number((from + at * step).toFixed(6)))
     } else if (numberPattern.test(part)) numbers.push(Number(part))
     else return { bad: part }
   }
@@ -73,7 +74,10 @@ function seedsOf(text: string, random: () => string): ReadAxis {
   const wrong = seeds.find(seed => !seedSchema.safeParse(seed).success)
   if (wrong !== undefined) return bad(wrong)
   return filled(
-    [...new Set(seeds)].map(seed => ({ label: seed, apply: draft => ({ ...draft, seed, seedLocked: true }) })),
+    [...new Set(seeds)].map(seed => ({
+      label: seed,
+      apply: draft => ({ ...draft, seed, seedLocked: true }),
+    })),
   )
 }
 
@@ -90,7 +94,9 @@ function numeric(
 ): ReadAxis {
   const read = numbersOf(text)
   if ('bad' in read) return bad(read.bad)
-  const wrong = read.numbers.find(value => value < least || value > most || (isWhole && !Number.isInteger(value)))
+  const wrong = read.numbers.find(
+    value => value < least || value > most || (isWhole && !Number.isInteger(value)),
+  )
   if (wrong !== undefined) return bad(String(wrong))
   return filled(read.numbers.map(value => ({ label: String(value), apply: draft => apply(draft, value) })))
 }
@@ -127,9 +133,13 @@ function weights({ word = '', values }: Axis, draft: RequestDraft): ReadAxis {
 export function readAxis(axis: Axis, draft: RequestDraft, random: () => string): ReadAxis {
   const { kind, values } = axis
   if (kind === 'seed') return seedsOf(values, random)
-  if (kind === 'steps') return numeric(values, 1, requestLimits.steps, true, (of, steps) => ({ ...of, steps }))
+  if (kind === 'steps')
+    return numeric(values, 1, requestLimits.steps, true, (of, steps) => ({ ...of, steps }))
   if (kind === 'guidance') {
-    return numeric(values, 0, requestLimits.guidance, false, (of, guidanceScale) => ({ ...of, guidanceScale }))
+    return numeric(values, 0, requestLimits.guidance, false, (of, guidanceScale) => ({
+      ...of,
+      guidanceScale,
+    }))
   }
   if (kind === 'weight') return weights(axis, draft)
   const parts = partsOf(values)
@@ -140,7 +150,10 @@ export function readAxis(axis: Axis, draft: RequestDraft, random: () => string):
   }
   const [first] = parts
   if (first === undefined) return { problem: { kind: 'empty' } }
-  if (replaced(draft.prompt, first, '\0') === draft.prompt && replaced(draft.negativePrompt, first, '\0') === draft.negativePrompt)
+  if (
+    replaced(draft.prompt, first, '\0') === draft.prompt &&
+    replaced(draft.negativePrompt, first, '\0') === draft.negativePrompt
+  )
     return { problem: { kind: 'not-in-prompt', value: first } }
   return filled(
     parts.map(part => ({
@@ -167,7 +180,11 @@ export function combinationsOf(
   axes: readonly [readonly AxisValue[], readonly AxisValue[], readonly AxisValue[]],
 ): Combination[] {
   const none: AxisValue = { label: '', apply: of => of }
-  const [xs, ys, zs] = axes.map(values => (values.length > 0 ? values : [none])) as [AxisValue[], AxisValue[], AxisValue[]]
+  const [xs, ys, zs] = axes.map(values => (values.length > 0 ? values : [none])) as [
+    AxisValue[],
+    AxisValue[],
+    AxisValue[],
+  ]
   return zs.flatMap((inZ, z) =>
     ys.flatMap((inY, y) => xs.map((inX, x) => ({ x, y, z, draft: inX.apply(inY.apply(inZ.apply(draft))) }))),
   )

@@ -44,7 +44,8 @@ export function AxisEditor({
         onChange={choose}
       />
       {axis?.kind === 'weight' && <WordChoice name={name} axis={axis} />}
-      {axis && (axis.kind === 'sampler' ? <Samplers name={name} axis={axis} /> : <Values name={name} axis={axis} />)}
+      {axis &&
+        (axis.kind === 'sampler' ? <Samplers name={name} axis={axis} /> : <Values name={name} axis={axis} />)}
       {problem && (
         <p role="alert" className="text-xs text-danger">
           {problemText(problem, words)}
@@ -93,7 +94,10 @@ function Values({ name, axis }: { readonly name: AxisName; readonly axis: Axis }
 function WordChoice({ name, axis }: { readonly name: AxisName; readonly axis: Axis }) {
   const { plot: words } = useStrings()
   const { prompt, dialect } = useRequest(state => state.draft)
-  const found = [...new Set(readPrompt(prompt, dialect).words.map(({ text }) => text.toLowerCase()))].slice(0, 200)
+  const found = [...new Set(readPrompt(prompt, dialect).words.map(({ text }) => text.toLowerCase()))].slice(
+    0,
+    200,
+  )
   if (found.length === 0) return <p className="text-xs text-soft">{words.noWords}</p>
   return (
     <Select

@@ -16,7 +16,11 @@ export async function drawSheet(
   label: (name: AxisName) => (at: number) => string,
 ): Promise<Blob> {
   const { x, y, z } = plot.axes
-  const [columns, rows, tables] = [x, y, z].map(({ labels }) => Math.max(1, labels.length)) as [number, number, number]
+  const [columns, rows, tables] = [x, y, z].map(({ labels }) => Math.max(1, labels.length)) as [
+    number,
+    number,
+    number,
+  ]
   const loaded = await Promise.all(
     plot.cells.map(async cell => {
       const id = pictures[cell.job]
@@ -56,7 +60,13 @@ export async function drawSheet(
       write(label('x')(at), side + at * (width + gap) + width / 2, begin + title + top / 2, width, 'center')
     }
     for (let at = 0; at < y.labels.length; at++) {
-      write(label('y')(at), side - 12, begin + title + top + at * (height + gap) + height / 2, side - 24, 'right')
+      write(
+        label('y')(at),
+        side - 12,
+        begin + title + top + at * (height + gap) + height / 2,
+        side - 24,
+        'right',
+      )
     }
   }
   context.imageSmoothingQuality = 'high'

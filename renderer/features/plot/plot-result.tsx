@@ -17,7 +17,12 @@ import { drawSheet } from './contact-sheet.ts'
 import { type AxisName, clearPlot, type Plot, type PlotCell, stopPlot, usePlot } from './plot-state.ts'
 
 /** `Guidance 4`, `“sky” 1.4`: a value with what it is of. */
-export function labelOf(plot: Plot, name: AxisName, at: number, { plot: words }: Pick<Strings, 'plot'>): string {
+export function labelOf(
+  plot: Plot,
+  name: AxisName,
+  at: number,
+  { plot: words }: Pick<Strings, 'plot'>,
+): string {
   const { axis, labels } = plot.axes[name]
   const value = labels[at]
   if (!axis || value === undefined) return ''
@@ -37,7 +42,9 @@ export function PlotResult({ plot }: { readonly plot: Plot }) {
   const columns = Math.max(1, x.labels.length)
   const rows = Math.max(1, y.labels.length)
   const done = plot.cells.filter(({ job }) => pictures[job] !== undefined).length
-  const isWorking = plot.cells.some(({ job }) => ['queued', 'running', 'paused'].includes(byId.get(job)?.state ?? ''))
+  const isWorking = plot.cells.some(({ job }) =>
+    ['queued', 'running', 'paused'].includes(byId.get(job)?.state ?? ''),
+  )
   const cellAt = (row: number, column: number) =>
     plot.cells.find(cell => cell.x === column && cell.y === row && cell.z === table)
   const tables = z.labels.map((_, at) => ({ value: String(at), label: labelOf(plot, 'z', at, all) }))
@@ -109,7 +116,13 @@ export function PlotResult({ plot }: { readonly plot: Plot }) {
                   return (
                     <td key={column} className="p-0">
                       {cell && (
-                        <Cell plot={plot} cell={cell} job={byId.get(cell.job)} picture={pictures[cell.job]} columns={columns} />
+                        <Cell
+                          plot={plot}
+                          cell={cell}
+                          job={byId.get(cell.job)}
+                          picture={pictures[cell.job]}
+                          columns={columns}
+                        />
                       )}
                     </td>
                   )
@@ -190,7 +203,11 @@ function SaveSheet({ plot, isReady }: { readonly plot: Plot; readonly isReady: b
   const save = async () => {
     setBusy(true)
     try {
-      const sheet = await drawSheet(plot, usePlot.getState().pictures, name => at => labelOf(plot, name, at, strings()))
+      const sheet = await drawSheet(
+        plot,
+        usePlot.getState().pictures,
+        name => at => labelOf(plot, name, at, strings()),
+      )
       saveFile('attune-plot.png', sheet)
       tell({ tone: 'good', text: words.sheetSaved })
     } catch (error) {

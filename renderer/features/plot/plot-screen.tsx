@@ -58,7 +58,11 @@ function Setup() {
           ) : (
             <p className="text-soft">
               {words.noPrompt}{' '}
-              <button type="button" className="text-accent hover:underline" onClick={() => showScreen('create')}>
+              <button
+                type="button"
+                className="text-accent hover:underline"
+                onClick={() => showScreen('create')}
+              >
                 {words.goCreate}
               </button>
             </p>

@@ -20,7 +20,9 @@ export interface PlotCell {
 export interface Plot {
   readonly prompt: string
   /** What each axis varies and the labels of its values; empty where it varies nothing. */
-  readonly axes: Readonly<Record<AxisName, { readonly axis: Axis | undefined; readonly labels: readonly string[] }>>
+  readonly axes: Readonly<
+    Record<AxisName, { readonly axis: Axis | undefined; readonly labels: readonly string[] }>
+  >
   readonly width: number | undefined
   readonly height: number | undefined
   readonly cells: readonly PlotCell[]
@@ -107,19 +109,23 @@ export async function startPlot(): Promise<void> {
   })
 }
 
+const look = () => {
+  const { plot, pictures } = usePlot.getState()
+  if (!plot) return
+  const mine = new Set(plot.cells.map(({ job }) => job))
+  const found = useQueue.getState().jobs.filter(({ id, picture }) => mine.has(id) && picture !== undefined)
+  if (found.some(({ id }) => pictures[id] === undefined)) {
+    usePlot.setState({
+      pictures: {
+        ...pictures,
+        ...Object.fromEntries(found.map(({ id, picture }) => [id, picture as number])),
+      },
+    })
+  }
+}
+
 /** Remembers pictures as their jobs end. @returns ends it */
 export function followPlot(): () => void {
-  const look = () => {
-    const { plot, pictures } = usePlot.getState()
-    if (!plot) return
-    const mine = new Set(plot.cells.map(({ job }) => job))
-    const found = useQueue.getState().jobs.filter(({ id, picture }) => mine.has(id) && picture !== undefined)
-    if (found.some(({ id }) => pictures[id] === undefined)) {
-      usePlot.setState({
-        pictures: { ...pictures, ...Object.fromEntries(found.map(({ id, picture }) => [id, picture as number])) },
-      })
-    }
-  }
   look()
   return useQueue.subscribe(look)
 }

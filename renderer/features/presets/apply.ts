@@ -12,9 +12,13 @@ export function joined(first: string, second: string): string {
   return /[,.;:]$/.test(a) || /^[,.;:]/.test(b) ? `${a} ${b}` : `${a}, ${b}`
 }
 
+const has = (text: string, words: string): boolean => words.trim() === '' || text.includes(words.trim())
+
 /** The request with a style: words are added where they are not yet, settings replace those that the style has. */
-export function withPreset(of: RequestDraft, { before, after, negative, settings }: Preset): Partial<RequestDraft> {
-  const has = (text: string, words: string) => words.trim() === '' || text.includes(words.trim())
+export function withPreset(
+  of: RequestDraft,
+  { before, after, negative, settings }: Preset,
+): Partial<RequestDraft> {
   let { prompt, negativePrompt } = of
   if (!has(prompt, before)) prompt = `${before.trim()} ${prompt.trim()}`.trim()
   if (!has(prompt, after)) prompt = joined(prompt, after)

@@ -64,8 +64,13 @@ function Editor({ name: before, onDone }: { readonly name: string; onDone(): voi
     event.preventDefault()
     const clean = listNameOf(`${name}.txt`)
     if (before !== '' && before !== clean) removeList(before)
-    const isKept = saveList(clean, readList(text).map(entry => entry.slice(0, 2000)))
-    tell(isKept ? { tone: 'good', text: words.saved(`__${clean}__`) } : { tone: 'problem', text: words.notKept })
+    const isKept = saveList(
+      clean,
+      readList(text).map(entry => entry.slice(0, 2000)),
+    )
+    tell(
+      isKept ? { tone: 'good', text: words.saved(`__${clean}__`) } : { tone: 'problem', text: words.notKept },
+    )
     onDone()
   }
   return (

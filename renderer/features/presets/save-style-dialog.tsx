@@ -12,7 +12,12 @@ import { savePreset, useKept } from './storage.ts'
 export function SaveStyleDialog({ open, onClose }: { readonly open: boolean; onClose(): void }) {
   const { presets: words } = useStrings()
   return (
-    <Dialog open={open} onClose={onClose} title={words.dialogTitle} className="w-[min(30rem,calc(100vw-2rem))]!">
+    <Dialog
+      open={open}
+      onClose={onClose}
+      title={words.dialogTitle}
+      className="w-[min(30rem,calc(100vw-2rem))]!"
+    >
       <Form onClose={onClose} />
     </Dialog>
   )

@@ -43,7 +43,12 @@ export function DrawMenu() {
   )
 }
 
-function Item(props: { readonly icon: ReactNode; readonly label: string; readonly keys?: string; onClick(): void }) {
+function Item(props: {
+  readonly icon: ReactNode
+  readonly label: string
+  readonly keys?: string
+  onClick(): void
+}) {
   return (
     <li>
       <PopoverClose asChild>

@@ -10,17 +10,22 @@ import { cx } from '../../ui/class-names.ts'
 import { formatDuration } from '../gallery/format.ts'
 import { changeFilter } from '../gallery/gallery-state.ts'
 import { noFilter } from '../gallery/search.ts'
-import { cancelJob, moveJob, pauseJob, removeJob, resumeJob, retryJob } from './queue-state.ts'
+import { cancelJob, isPending, moveJob, pauseJob, removeJob, resumeJob, retryJob } from './queue-state.ts'
 
-export const JobRow = memo(function JobRow({ job, canMove }: { readonly job: HostJob; readonly canMove: boolean }) {
+export const JobRow = memo(function JobRow({
+  job,
+  canMove,
+}: {
+  readonly job: HostJob
+  readonly canMove: boolean
+}) {
   const { queue } = useStrings()
   const { id, request, state, progress, problem, secondsLeft, picture } = job
   const share = progress && progress.steps > 0 ? progress.step / progress.steps : 0
   const facts = [
     state === 'running' && progress ? queue.step(progress.step, progress.steps) : stateName(job, queue),
-    state === 'done' || secondsLeft === undefined ? undefined : queue.left(formatDuration(secondsLeft)),
+    isPending(job) && secondsLeft !== undefined ? formatDuration(secondsLeft) : undefined,
     queue.seed(request.seed),
-    request.width && request.height ? `${request.width} × ${request.height}` : undefined,
   ]
   return (
     <div
@@ -42,12 +47,20 @@ export const JobRow = memo(function JobRow({ job, canMove }: { readonly job: Hos
       className="group flex items-start gap-2 rounded-lg py-2 pr-1 pl-1 hover:bg-raised focus-visible:-outline-offset-2"
     >
       <GripVertical
-        className={cx('mt-2.5 size-4 shrink-0 text-faint', canMove ? 'opacity-40 group-hover:opacity-100' : 'invisible')}
+        className={cx(
+          'mt-2.5 size-4 shrink-0 text-faint',
+          canMove ? 'opacity-40 group-hover:opacity-100' : 'invisible',
+        )}
         aria-hidden
       />
       <Thumb picture={picture} isFailed={state === 'failed'} />
       <div className="min-w-0 grow">
-        <p className="truncate text-sm" title={request.prompt}>
+        <p
+          className="truncate text-sm"
+          title={[request.prompt, request.width && `${request.width} × ${request.height}`]
+            .filter(Boolean)
+            .join('\n')}
+        >
           {request.prompt}
         </p>
         <p className={cx('numeric truncate text-xs', state === 'failed' ? 'text-danger' : 'text-faint')}>
@@ -94,13 +107,22 @@ function Thumb({ picture, isFailed }: { readonly picture: number | undefined; re
   return (
     <span className="grid size-9 shrink-0 place-items-center overflow-hidden rounded-md bg-field text-faint">
       {picture === undefined ? (
-        isFailed ? <X className="size-4 text-danger" aria-hidden /> : <Image className="size-4 opacity-60" aria-hidden />
+        isFailed ? (
+          <X className="size-4 text-danger" aria-hidden />
+        ) : (
+          <Image className="size-4 opacity-60" aria-hidden />
+        )
       ) : (
-        <img src={thumbnailUrl(picture, 'queue')} alt="" className="size-full object-cover" onError={event => {
-          // The key of the content is not known here; the picture itself is.
-          const whole = pictureUrl(picture)
-          if (!event.currentTarget.src.endsWith(whole)) event.currentTarget.src = whole
-        }} />
+        <img
+          src={thumbnailUrl(picture, 'queue')}
+          alt=""
+          className="size-full object-cover"
+          onError={event => {
+            // The key of the content is not known here; the picture itself is.
+            const whole = pictureUrl(picture)
+            if (!event.currentTarget.src.endsWith(whole)) event.currentTarget.src = whole
+          }}
+        />
       )}
     </span>
   )

@@ -20,7 +20,7 @@ export function QueueButton() {
       )}
     >
       <ListVideo className={cx('size-[1.125rem]', isOpen && 'text-accent')} aria-hidden />
-      <span className="max-w-full truncate">{queue.title}</span>
+      <span className="max-w-full truncate">{queue.rail}</span>
       {count > 0 && (
         <span
           aria-hidden

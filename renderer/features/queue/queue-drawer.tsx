@@ -101,7 +101,10 @@ function Drawer() {
         </IconButton>
       </header>
       {paused && (
-        <p role="status" className="mx-4 mb-2 flex gap-2 rounded-md bg-warning-wash px-3 py-2 text-xs text-warning">
+        <p
+          role="status"
+          className="mx-4 mb-2 flex gap-2 rounded-md bg-warning-wash px-3 py-2 text-xs text-warning"
+        >
           <CircleAlert className="mt-px size-3.5 shrink-0" aria-hidden />
           {queue.paused}
         </p>

@@ -105,9 +105,10 @@ def parse_typed(line: str, number: int) -> Prompt:
             thing["colour"] = colour
         if count:
             thing["count"] = count
-        for said in [*(n for pair in BY_NAME[thing["name"]].names for n in pair), *([colour, *COLOUR_SYNONYMS.get(colour, ())] if colour else [])]:
+        names = sorted((n for pair in BY_NAME[thing["name"]].names for n in pair), key=len, reverse=True)  # "top hat" before "hat"
+        for said in dict.fromkeys([*names, *([colour, *COLOUR_SYNONYMS.get(colour, ())] if colour else [])]):
             at = find_word(text.lower(), said)
-            if at >= 0 and all(not (s[0] <= at < s[1]) for s in thing["spans"]):
+            if at >= 0 and all(at >= s[1] or at + len(said) <= s[0] for s in thing["spans"]):
                 thing["words"].append(text[at:at + len(said)])
                 thing["spans"].append([at, at + len(said)])
         things.append(thing)
