@@ -3,13 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { openNodeOnnxRuntime } from '../../host/onnxruntime.ts'
 import { OnnxBackend } from '../../model/backend/onnx-backend.ts'
 import type { Backend } from '../../model/graph/program.ts'
-import {
-  expectedLatents,
-  guidedCase,
-  guidedCases,
-  openTinyNetFile,
-  runGuided,
-} from '../support/controlnet.ts'
+import { expectedLatents, guidedCases, runGuided } from '../support/controlnet.ts'
 import { relativeL2 } from '../support/parity.ts'
 
 let backend: Backend

@@ -72,9 +72,10 @@ describe('modes', () => {
   })
 })
 
+const level = (channels: number, layersPerBlock: number) => ({ channels, layersPerBlock })
+
 describe('residuals', () => {
   it('lie where the encoder makes them, odd sizes halved up', () => {
-    const level = (channels: number, layersPerBlock: number) => ({ channels, layersPerBlock })
     const slots = slotsOf([level(8, 2), level(16, 1)], { height: 5, width: 6 })
     expect(slots.map(({ height, width, channels }) => [height, width, channels])).toEqual([
       [5, 6, 8],

@@ -18,54 +18,13 @@ import {
   type HostMethod,
   hostMethods,
   type HostModel,
-  type HostPicture,
-  type HostRecipe,
+  type HostParams,
 } from '../../model/contract/host-api.ts'
 import { generateRequestSchema } from '../../model/contract/request.ts'
 import { settingsSchema } from '../../model/contract/settings.ts'
+import { type Entry, entryOf, fits, settingsOf, things } from './fake-pictures.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const tools = ['attune', 'attune', 'attune', 'a1111', 'comfyui', 'invokeai'] as const
-const toolNames: Readonly<Record<string, string>> = {
-  attune: 'Attune',
-  a1111: 'AUTOMATIC1111',
-  comfyui: 'ComfyUI',
-  invokeai: 'InvokeAI',
-}
-const samplers = ['ddim', 'euler', 'dpmpp_2m', 'unipc']
-const things = [
-  'a red car under a blue sky',
-  'a cat on a surfboard',
-  'a mountain',
-  'a red car and a blue house on the grass',
-  'a dog in the snow',
-  'a green tree',
-  'a yellow house at sunset',
-  'a black cat on the road',
-  'two balloons under a cloudy sky',
-  'a sailboat on the sea',
-  'a red apple',
-  'a castle at night',
-  'a white rabbit in a meadow',
-  'a blue car in the desert',
-  'an orange cat left of a tree',
-  'a pink flower',
-  'a purple fish in the sea',
-  'a yellow duck on the water',
-  'a rocket at night',
-  'three red mushrooms on the grass',
-  'a brown bear in the forest',
-  'a blue bird above a house',
-  'a watercolor painting of a red tulip',
-  'a pencil sketch of a house',
-]
-
-interface Entry {
-  picture: HostPicture
-  readonly recipe: HostRecipe
-  readonly art: number
-}
-
 export interface FakeHost {
   readonly origin: string
   readonly entries: Map<number, Entry>
@@ -95,98 +54,36 @@ export async function buildWindow(outDir: string): Promise<string> {
   return outDir
 }
 
-function entryOf(id: number): Entry {
-  const art = (id * 7) % things.length
-  const tool = tools[id % tools.length] ?? 'attune'
-  const isWide = id % 9 === 4
-  const prompt =
-    id % 50 === 3 ? `${things[art]}, ${'very detailed, soft light, '.repeat(40)}` : (things[art] ?? '')
-  const long = 'a-picture-whose-name-somebody-made-from-the-whole-prompt-and-the-date-and-the-seed-'.repeat(2)
-  const created = Date.UTC(2026, 10, 25, 9) - id * 5_400_000
-  const recipe: HostRecipe = {
-    tool,
-    toolName: toolNames[tool] ?? tool,
-    prompt,
-    negativePrompt: id % 3 === 0 ? 'blurry, text' : '',
-    width: isWide ? 384 : 256,
-    height: 256,
-    steps: [8, 12, 20, 30][id % 4],
-    guidanceScale: [2, 4, 7][id % 3],
-    seed: String(1000 + id * 7919),
-    sampler: samplers[id % 4],
-    model: {
-      name: id % 4 === 0 ? 'dreamshaper_8' : 'storybook',
-      ...(id % 4 === 0 && { hash: '879db523c3' }),
-    },
-    unknown:
-      tool === 'attune'
-        ? {}
-        : { 'Denoising strength': 0.7, 'Hires upscaler': '4x-UltraSharp', Version: 'v1.9.4' },
-    notes: tool === 'comfyui' ? ['Two samplers follow each other; the last one’s settings are shown.'] : [],
-  }
-  const isGone = id % 41 === 17
-  return {
-    art,
-    recipe,
-    picture: {
-      id,
-      name:
-        id % 23 === 5
-          ? `${long}${id}.png`
-          : `2026-11-25-${1000 + id * 7919}-${prompt.slice(0, 24).replaceAll(' ', '-')}.png`,
-      folder:
-        id % 4 === 0
-          ? '/home/ada/Pictures/Old generator/outputs/txt2img-images'
-          : '/home/ada/Pictures/Attune',
-      bytes: 90_000 + id,
-      created,
-      changed: created,
-      key: `k${id}`,
-      width: isWide ? 384 : 256,
-      height: 256,
-      tool,
-      prompt,
-      negativePrompt: recipe.negativePrompt,
-      favourite: id % 13 === 2,
-      missing: isGone,
-    },
-  }
+const isEnded = ({ state }: HostJob) => state === 'done' || state === 'failed' || state === 'cancelled'
+
+const json = (response: ServerResponse, status: number, value: unknown) =>
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value))
+const bodyOf = async (request: IncomingMessage): Promise<Buffer> => {
+  const parts: Buffer[] = []
+  for await (const part of request) parts.push(part as Buffer)
+  return Buffer.concat(parts)
 }
 
-/** The settings that the real index holds, of one entry. */
-function settingsOf({ recipe, picture }: Entry): Record<string, string | number | undefined> {
-  return {
-    width: picture.width,
-    height: picture.height,
-    tool: recipe.tool,
-    steps: recipe.steps,
-    guidance: recipe.guidanceScale,
-    seed: recipe.seed,
-    sampler: recipe.sampler,
-    model: recipe.model?.name,
+const file = (response: ServerResponse, path: string) => {
+  const types: Readonly<Record<string, string>> = {
+    '.html': 'text/html',
+    '.js': 'text/javascript',
+    '.mjs': 'text/javascript',
+    '.css': 'text/css',
+    '.svg': 'image/svg+xml',
+    '.png': 'image/png',
+    '.json': 'application/json',
+    '.wasm': 'application/wasm',
   }
-}
-
-function fits(entry: Entry, query: HostGalleryQuery): boolean {
-  const { picture } = entry
-  const text = `${picture.prompt} ${picture.name} ${entry.recipe.model?.name}`.toLowerCase()
-  if (
-    !(query.text ?? '')
-      .toLowerCase()
-      .split(/\s+/)
-      .every(word => text.includes(word))
-  )
-    return false
-  if (query.favourite !== undefined && picture.favourite !== query.favourite) return false
-  if (query.from !== undefined && picture.created < query.from) return false
-  const settings = settingsOf(entry)
-  return (query.settings ?? []).every(({ key, is, atLeast, atMost }) => {
-    const value = settings[key]
-    if (value === undefined) return false
-    if (is && !is.includes(String(value))) return false
-    return (
-      (atLeast === undefined || Number(value) >= atLeast) && (atMost === undefined || Number(value) <= atMost)
-    )
+  const stream = createReadStream(path)
+  stream.on('error', () => response.writeHead(404).end())
+  stream.on('open', () => {
+    response.writeHead(200, {
+      'content-type': types[extname(path)] ?? 'application/octet-stream',
+      'cross-origin-opener-policy': 'same-origin',
+      'cross-origin-embedder-policy': 'require-corp',
+    })
+    stream.pipe(response)
   })
 }
 
@@ -250,9 +147,7 @@ export async function startFakeHost(windowFolder: string, count = 0): Promise<Fa
     )
   }
   const changed = () => fake.emit({ type: 'gallery', indexing: fake.indexing })
-  // The contract's own types hold for what tests send; here each method takes what it needs.
-  type Params = Record<string, never>
-  const handlers: Record<HostMethod, (params: Params) => unknown> = {
+  const handlers: { readonly [M in HostMethod]: (params: HostParams<M>) => unknown } = {
     'app.info': () => ({
       version: '0.1.0',
       shell: 'browser',
@@ -264,12 +159,11 @@ export async function startFakeHost(windowFolder: string, count = 0): Promise<Fa
     }),
     'settings.get': () => fake.settings,
     'settings.set': ({ patch }) => {
-      fake.settings = settingsSchema.parse({ ...fake.settings, ...(patch as object) })
+      fake.settings = settingsSchema.parse({ ...fake.settings, ...patch })
       fake.emit({ type: 'settings', settings: fake.settings })
       return fake.settings
     },
-    'gallery.query': params => {
-      const query = params as HostGalleryQuery
+    'gallery.query': query => {
       const list = found(query)
       const { offset = 0, limit = 200 } = query
       return {
@@ -281,7 +175,7 @@ export async function startFakeHost(windowFolder: string, count = 0): Promise<Fa
     'gallery.facet': ({ key, query }) => {
       const counts = new Map<string, number>()
       for (const entry of found(query ?? {})) {
-        const value = settingsOf(entry)[key as string]
+        const value = settingsOf(entry)[key]
         if (value !== undefined) counts.set(String(value), (counts.get(String(value)) ?? 0) + 1)
       }
       return [...counts]
@@ -305,7 +199,7 @@ export async function startFakeHost(windowFolder: string, count = 0): Promise<Fa
     },
     'gallery.remove': ({ ids }) => {
       removed.length = 0
-      for (const id of ids as number[]) {
+      for (const id of ids) {
         const entry = fake.entries.get(id)
         if (entry) removed.push(entry)
         fake.entries.delete(id)
@@ -329,7 +223,7 @@ export async function startFakeHost(windowFolder: string, count = 0): Promise<Fa
     'models.removeFolder': () => ({}),
     'jobs.list': () => ({ jobs: fake.jobs, paused: fake.paused }),
     'jobs.add': ({ requests }) => {
-      const jobs = (requests as unknown[]).map(
+      const jobs = requests.map(
         (request): HostJob => ({
           id: `job-${++lastJob}`,
           request: generateRequestSchema.parse(request),
@@ -364,7 +258,6 @@ export async function startFakeHost(windowFolder: string, count = 0): Promise<Fa
       return {}
     },
     'jobs.remove': ({ id }) => {
-      const isEnded = ({ state }: HostJob) => state === 'done' || state === 'failed' || state === 'cancelled'
       fake.jobs = fake.jobs.filter(job => (id === undefined ? !isEnded(job) : job.id !== id))
       return {}
     },
@@ -385,15 +278,8 @@ export async function startFakeHost(windowFolder: string, count = 0): Promise<Fa
     'downloads.retry': () => ({}),
     'shell.openFolder': () => ({}),
     'log.write': () => ({}),
-  } as Record<HostMethod, (params: Params) => unknown>
-
-  const json = (response: ServerResponse, status: number, value: unknown) =>
-    response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(value))
-  const bodyOf = async (request: IncomingMessage): Promise<Buffer> => {
-    const parts: Buffer[] = []
-    for await (const part of request) parts.push(part as Buffer)
-    return Buffer.concat(parts)
   }
+
   const call = async (request: IncomingMessage, response: ServerResponse) => {
     const { method, params } = JSON.parse((await bodyOf(request)).toString()) as {
       method: HostMethod
@@ -406,32 +292,10 @@ export async function startFakeHost(windowFolder: string, count = 0): Promise<Fa
     if (!checked.success)
       return json(response, 400, { error: { code: 'bad-argument', message: checked.error.message } })
     try {
-      json(response, 200, { result: handlers[method](params as Params) })
+      json(response, 200, { result: (handlers[method] as (params: unknown) => unknown)(params) })
     } catch (error) {
       json(response, 400, { error: { code: 'bad-argument', message: (error as Error).message } })
     }
-  }
-  const file = (response: ServerResponse, path: string) => {
-    const types: Readonly<Record<string, string>> = {
-      '.html': 'text/html',
-      '.js': 'text/javascript',
-      '.mjs': 'text/javascript',
-      '.css': 'text/css',
-      '.svg': 'image/svg+xml',
-      '.png': 'image/png',
-      '.json': 'application/json',
-      '.wasm': 'application/wasm',
-    }
-    const stream = createReadStream(path)
-    stream.on('error', () => response.writeHead(404).end())
-    stream.on('open', () => {
-      response.writeHead(200, {
-        'content-type': types[extname(path)] ?? 'application/octet-stream',
-        'cross-origin-opener-policy': 'same-origin',
-        'cross-origin-embedder-policy': 'require-corp',
-      })
-      stream.pipe(response)
-    })
   }
   const server = createServer((request, response) => {
     const path = decodeURIComponent((request.url ?? '/').split('?')[0] ?? '/')

@@ -57,8 +57,9 @@ test('chips and periods become conditions', () => {
   })
 })
 
+const go = (key: string, active: number) => placeAfterKey(key, active, 4, 3, 10)
+
 test('arrow keys go through a grid with a short last row', () => {
-  const go = (key: string, active: number) => placeAfterKey(key, active, 4, 3, 10)
   expect(go('ArrowRight', 0)).toBe(1)
   expect(go('ArrowLeft', 0)).toBe(0)
   expect(go('ArrowDown', 1)).toBe(5)

@@ -23,12 +23,11 @@ test('one seed draws one text, other seeds draw all options', () => {
   expect(draw(template).isDrawn).toBe(true)
 })
 
+const salted = (salt: string) =>
+  Array.from({ length: 40 }, (_, seed) => expandWildcards('{a|b|c|d}', String(seed), {}, salt).text).join('')
+
 test('the texts of one request are drawn apart', () => {
-  const drawn = (salt: string) =>
-    Array.from({ length: 40 }, (_, seed) => expandWildcards('{a|b|c|d}', String(seed), {}, salt).text).join(
-      '',
-    )
-  expect(drawn('prompt')).not.toBe(drawn('negative'))
+  expect(salted('prompt')).not.toBe(salted('negative'))
 })
 
 test('nesting, empty options, weights', () => {

@@ -95,6 +95,14 @@ const onPaste = (event: ClipboardEvent): void => {
   void takeFiles(files)
 }
 
+const onDrop = (event: DragEvent): void => {
+  if (!carriesFiles(event) || event.defaultPrevented) return
+  // Else the page would leave for the file.
+  event.preventDefault()
+  useDropped.setState({ isOver: false })
+  void takeFiles([...(event.dataTransfer?.files ?? [])])
+}
+
 /** Listens to the whole window. @returns ends it */
 export function listenToDrops(): () => void {
   let leaving: ReturnType<typeof setTimeout> | undefined
@@ -105,13 +113,6 @@ export function listenToDrops(): () => void {
     if (!useDropped.getState().isOver) useDropped.setState({ isOver: true })
     // Leaving has no event that is true for the window: over comes every 50 ms while it lasts.
     leaving = setTimeout(() => useDropped.setState({ isOver: false }), 200)
-  }
-  const onDrop = (event: DragEvent): void => {
-    if (!carriesFiles(event) || event.defaultPrevented) return
-    // Else the page would leave for the file.
-    event.preventDefault()
-    useDropped.setState({ isOver: false })
-    void takeFiles([...(event.dataTransfer?.files ?? [])])
   }
   window.addEventListener('dragover', onOver)
   window.addEventListener('drop', onDrop)

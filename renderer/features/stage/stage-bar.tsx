@@ -1,5 +1,14 @@
 /** The bar below the picture: zoom, word maps, replay of the steps, comparison. */
-import { ArrowLeftToLine, Columns2, Copy, Layers2, Maximize, ZoomIn, ZoomOut } from 'lucide-react'
+import {
+  ArrowLeftToLine,
+  Columns2,
+  Copy,
+  Layers2,
+  Maximize,
+  StepForward,
+  ZoomIn,
+  ZoomOut,
+} from 'lucide-react'
 import { type ReactNode, useEffect, useState } from 'react'
 import { copyPicture, rerunFrom, takePictureRequest, toggleCompare } from '../../app/actions.ts'
 import { type Colormap, offeredColormaps } from '../../engine/heat.ts'
@@ -181,16 +190,28 @@ function Replay() {
         className="w-20! @min-[34rem]:w-28!"
         onChange={step => usePictures.setState({ replay: step >= last ? undefined : step })}
       />
-      <span className="numeric w-12 text-xs whitespace-nowrap text-soft">{create.of(shown, last)}</span>
+      <span className="numeric min-w-9 text-xs whitespace-nowrap text-soft">{create.of(shown, last)}</span>
       {canRerun && (
-        <Button
-          size="small"
-          tone="plain"
-          title={attention.rerunHint(shown)}
-          onClick={() => void rerunFrom(picture, shown, call)}
-        >
-          {attention.rerun}
-        </Button>
+        <>
+          <Button
+            size="small"
+            tone="plain"
+            className="hidden! @min-[44rem]:inline-flex!"
+            title={attention.rerunHint(shown)}
+            onClick={() => void rerunFrom(picture, shown, call)}
+          >
+            {attention.rerun}
+          </Button>
+          <IconButton
+            label={attention.rerun}
+            size="small"
+            side="top"
+            className="@min-[44rem]:hidden!"
+            onClick={() => void rerunFrom(picture, shown, call)}
+          >
+            <StepForward aria-hidden />
+          </IconButton>
+        </>
       )}
     </div>
   )
