@@ -1,7 +1,7 @@
 /** Answers one question of a page: the method's name, its parameters and its result are checked, and every error crosses as a record. */
 import { AttuneError, type ErrorRecord } from '../model/contract/errors.ts'
 import { type HostApi, type HostMethod, hostMethods, type HostParams } from '../model/contract/host-api.ts'
-import type { HostReply } from './channels.ts'
+import type { HostReply } from '../model/contract/bridge.ts'
 
 const reportFault = 'This is a fault in Attune: please report it.'
 

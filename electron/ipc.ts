@@ -5,7 +5,8 @@
 import { ipcMain, type IpcMainInvokeEvent, type WebContents } from 'electron'
 import { type HostEvent, hostEventSchema } from '../model/contract/host-api.ts'
 import { answerCall, CallCounter } from './calls.ts'
-import { channels, type HostReply } from './channels.ts'
+import type { HostReply } from '../model/contract/bridge.ts'
+import { channels } from './channels.ts'
 import type { HostPort } from './host-port.ts'
 import { isAppPage } from './policy.ts'
 

@@ -3,7 +3,8 @@
  * Electron's `ipcRenderer` nor its events (whose `sender` reaches everything) get out.
  */
 import { contextBridge, ipcRenderer } from 'electron'
-import { type AttuneBridge, bridgeName, channels, type HostReply } from './channels.ts'
+import { type AttuneBridge, bridgeName, type HostReply } from '../model/contract/bridge.ts'
+import { channels } from './channels.ts'
 
 const listeners = new Set<(event: unknown) => void>()
 

@@ -2,6 +2,7 @@
  * The window's door to the host: the preload's bridge in Electron, HTTP and server-sent events in a browser, and a host
  * in memory where neither answers. Screens use `host()` and the helpers for bytes, and never ask which it is.
  */
+import type { AttuneBridge } from '../../model/contract/bridge.ts'
 import { AttuneError } from '../../model/contract/errors.ts'
 import { encodeFrame } from '../../model/contract/frames.ts'
 import {
@@ -15,6 +16,7 @@ import {
   savedPictureSchema,
   type SavePictureHeader,
 } from '../../model/contract/host-api.ts'
+import { hostApiOfBridge } from './bridge.ts'
 import { HttpHost } from './http.ts'
 import { MemoryHost } from './memory.ts'
 
@@ -30,8 +32,8 @@ export interface RawPicture {
 
 declare global {
   interface Window {
-    /** Put there by Electron's preload. */
-    attune?: HostApi
+    /** Put there by Electron's preload (`bridgeName`). */
+    attuneHost?: AttuneBridge
   }
 }
 
@@ -42,8 +44,8 @@ let present: { readonly kind: HostKind; readonly api: HostApi; readonly memory?:
 
 /** Finds the host; called once, before anything else asks for it. */
 export async function connectHost(): Promise<HostKind> {
-  if (window.attune) {
-    present = { kind: 'electron', api: window.attune }
+  if (window.attuneHost) {
+    present = { kind: 'electron', api: hostApiOfBridge(window.attuneHost) }
   } else {
     const http = new HttpHost()
     if (await http.answers()) present = { kind: 'browser', api: http }

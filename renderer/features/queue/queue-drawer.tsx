@@ -46,6 +46,10 @@ function Drawer() {
       if (before instanceof HTMLElement && before.isConnected) before.focus()
     }
   }, [])
+  // A row that goes takes the focus with it: the drawer's keys would be deaf.
+  useEffect(() => {
+    if (document.activeElement === document.body) panel.current?.focus()
+  }, [jobs])
   const pending = jobs.filter(isPending)
   const ended = jobs.filter(job => !isPending(job)).toReversed()
   const left = secondsLeft(jobs)

@@ -1,5 +1,5 @@
 /** A page's side of the bridge: the envelopes become a `HostApi` again. For pages; the main process never loads it. */
-import { AttuneError } from '../model/contract/errors.ts'
+import { AttuneError } from '../../model/contract/errors.ts'
 import {
   errorRecordSchema,
   type HostApi,
@@ -8,8 +8,8 @@ import {
   hostMethods,
   type HostParams,
   type HostResult,
-} from '../model/contract/host-api.ts'
-import type { AttuneBridge } from './channels.ts'
+} from '../../model/contract/host-api.ts'
+import type { AttuneBridge } from '../../model/contract/bridge.ts'
 
 /** A page's `HostApi` over its bridge: checked again on arrival, errors with code, message and remedy. */
 export function hostApiOfBridge(bridge: AttuneBridge): HostApi {
