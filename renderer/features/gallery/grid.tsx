@@ -90,7 +90,7 @@ export function Grid() {
       onKeyDown={onKeyDown}
       onFocus={() => setFocused(true)}
       onBlur={() => setFocused(false)}
-      className="absolute inset-0 overflow-y-auto outline-none"
+      className="absolute inset-0 overflow-y-auto bg-stage outline-none [contain:strict]"
     >
       <div role="presentation" className="relative" style={{ height: rows.getTotalSize() }}>
         {width > 0 &&
@@ -98,7 +98,7 @@ export function Grid() {
             <div
               key={row.key}
               role="presentation"
-              className="absolute top-0 left-3 flex gap-2"
+              className="absolute top-0 left-3 flex gap-2 [contain:layout_style]"
               style={{ transform: `translateY(${row.start}px)` }}
             >
               {Array.from({ length: Math.min(columns, total - row.index * columns) }, (_, column) => {

@@ -48,7 +48,7 @@ export const Tile = memo(function Tile(props: TileProps) {
       onDoubleClick={() => props.onOpen(index)}
       style={box}
       className={cx(
-        'relative shrink-0 overflow-hidden rounded-md bg-panel',
+        'relative shrink-0 rounded-md bg-panel',
         isSelected && 'shadow-[0_0_0_2px_var(--stage),0_0_0_4px_var(--accent)]',
         isActive && 'outline-2 -outline-offset-2 outline-text',
       )}
@@ -72,7 +72,7 @@ export const Tile = memo(function Tile(props: TileProps) {
           width={size}
           height={size}
           onError={() => setFailed(picture.key)}
-          className={cx('size-full', fill ? 'object-cover' : 'object-contain')}
+          className={cx('size-full rounded-md', fill ? 'object-cover' : 'object-contain')}
         />
       )}
       {(picture.favourite || isPointedAt) && (
