@@ -71,11 +71,12 @@ function choose(count: number | undefined): Prompt[] {
 /** A number's place in a fixed shuffle: a multiplicative hash. */
 const scattered = (id: number): number => Math.imul(id + 1, 0x9e3779b1) >>> 0
 
+const numberOf = (prompt: Prompt): string => String(prompt.id).padStart(4, '0')
+
 function pictures(): Picture[] {
   const chosen = choose(values.count === undefined ? undefined : Number(values.count))
-  const name = (prompt: Prompt): string => String(prompt.id).padStart(4, '0')
   const first = chosen.map(prompt => ({
-    file: `${name(prompt)}.png`,
+    file: `${numberOf(prompt)}.png`,
     prompt,
     seed: prompt.seed,
     maps: values.maps,
@@ -83,7 +84,7 @@ function pictures(): Picture[] {
   const several = chosen.filter(({ id }) => id < 250).slice(0, Number(values.diverse))
   const more = several.flatMap(prompt =>
     Array.from({ length: 5 }, (_, i) => ({
-      file: `${name(prompt)}-${i + 1}.png`,
+      file: `${numberOf(prompt)}-${i + 1}.png`,
       prompt,
       seed: String(10_000 * (i + 1) + prompt.id),
       maps: false,

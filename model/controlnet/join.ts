@@ -11,10 +11,13 @@ export function joinedInput(index: number, name: string): string {
 }
 
 /**
- * @param nets denoising graphs; each has an output for every residual input
+ * @param nets denoising graphs and the numbers in their inputs' names; each has an output for every residual input
  * @param unet recorded with `controlNetResiduals`
  */
-export function joinGraphs(nets: readonly Graph[], unet: Graph): Graph {
+export function joinGraphs(
+  nets: readonly { readonly index: number; readonly graph: Graph }[],
+  unet: Graph,
+): Graph {
   let nextId = 0
   const ops: Op[] = []
   const inputs = new Map<string, Tensor>()
@@ -39,7 +42,7 @@ export function joinGraphs(nets: readonly Graph[], unet: Graph): Graph {
     return renamed
   }
   const sums = new Map<string, Tensor>()
-  for (const [index, net] of nets.entries()) {
+  for (const { index, graph: net } of nets) {
     const renamed = take(net, new Map())
     for (const [name, tensor] of net.inputs) inputs.set(joinedInput(index, name), renamed(tensor))
     for (const [name, tensor] of net.outputs) {

@@ -101,26 +101,27 @@ export function planGuide(
   }
 }
 
+/** Programs of one UNet that a GPU holds: with each of two guides, with both, and alone. */
+const mostPrograms = 4
+
 /**
- * True where nothing stands between the nets' answers and the UNet at any evaluation: then both can be one graph. The
- * same guides must act whenever any does.
+ * The distinct sets of guides that act over the steps, by key, where nets and UNet can be one graph for each: where
+ * nothing stands between their answers and the UNet. Undefined where they cannot.
  */
-export function canJoin(
+export function joinedSets(
   guides: readonly PlannedGuide[],
-  { guides: asked, watch }: GuideInputs,
+  { watch }: GuideInputs,
   batch: number,
-): boolean {
-  const [first] = guides
-  return (
-    first !== undefined &&
-    asked.length > 0 &&
-    !watch &&
-    guides.every(
-      ({ rows, mask, net, weights }) =>
-        rows.length === batch &&
-        !mask &&
-        !net.facts.globalPool &&
-        weights.every((weight, call) => (weight !== 0) === (first.weights[call] !== 0)),
-    )
+): ReadonlyMap<string, readonly number[]> | undefined {
+  const isPlain = guides.every(
+    ({ rows, mask, net }) => rows.length === batch && !mask && !net.facts.globalPool,
   )
+  if (watch || !isPlain) return undefined
+  const calls = guides[0]?.weights.length ?? 0
+  const sets = new Map<string, readonly number[]>()
+  for (let call = 0; call < calls; call++) {
+    const active = guides.flatMap(({ weights }, index) => (weights[call] === 0 ? [] : [index]))
+    sets.set(active.join(), active)
+  }
+  return sets.size <= mostPrograms ? sets : undefined
 }

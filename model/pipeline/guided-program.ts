@@ -1,25 +1,31 @@
 /**
- * A UNet as two programs, one alone and one joined with the nets that guide it. Which one runs changes over the steps;
- * to the caller it is one program that keeps its inputs and states.
+ * A UNet as several programs, alone and joined with nets that guide it. Which one runs changes over the steps; to the
+ * caller it is one program that keeps its inputs and states.
  */
+import { invariant } from '../contract/errors.ts'
 import type { Graph } from '../graph/ops.ts'
 import type { Program, ProgramStats } from '../graph/program.ts'
 
 type Values = Readonly<Record<string, Float32Array>>
 
 export class GuidedProgram implements Program {
-  readonly #programs: Readonly<Record<'alone' | 'joined', Program | undefined>>
-  readonly #isJoined: () => boolean
+  readonly #programs: ReadonlyMap<string, Program>
+  readonly #due: () => string
   /** Everything that was given so far, and what each program has of it. */
   readonly #all = new Map<string, Float32Array>()
   readonly #had = new Map<Program, Map<string, Float32Array>>()
   #current: Program
 
-  /** @param isJoined tells which program the next run is for */
-  constructor(alone: Program | undefined, joined: Program, isJoined: () => boolean) {
-    this.#programs = { alone, joined }
-    this.#isJoined = isJoined
-    this.#current = alone ?? joined
+  /**
+   * @param programs by any key
+   * @param due tells which the next run is for
+   */
+  constructor(programs: ReadonlyMap<string, Program>, due: () => string) {
+    const [first] = programs.values()
+    invariant(first, 'a program')
+    this.#programs = programs
+    this.#due = due
+    this.#current = first
   }
 
   get graph(): Graph {
@@ -32,7 +38,8 @@ export class GuidedProgram implements Program {
 
   async run(inputs: Values): Promise<Record<string, Float32Array>> {
     for (const [name, values] of Object.entries(inputs)) this.#all.set(name, values)
-    const program = (this.#isJoined() ? this.#programs.joined : this.#programs.alone) ?? this.#current
+    const program = this.#programs.get(this.#due())
+    invariant(program, 'a program for each set of guides')
     if (program !== this.#current) {
       if (program.graph.states?.size) program.writeStates(await this.#current.readStates())
       this.#current = program
@@ -57,10 +64,10 @@ export class GuidedProgram implements Program {
   }
 
   clearStates(): void {
-    for (const program of Object.values(this.#programs)) program?.clearStates()
+    for (const program of this.#programs.values()) program.clearStates()
   }
 
   dispose(): void {
-    for (const program of Object.values(this.#programs)) program?.dispose()
+    for (const program of this.#programs.values()) program.dispose()
   }
 }

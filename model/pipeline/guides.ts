@@ -27,7 +27,7 @@ import { PromptEncoder } from '../text/prompt-encoder.ts'
 import { timestepSinusoid } from '../unet/timestep.ts'
 import type { DiffusionModel } from './diffusion-model.ts'
 import { findNonFiniteLayer, firstNonFinite, nonFiniteError } from './finite.ts'
-import { canJoin, type GuideInputs, type PlannedGuide, planGuide } from './guide-plan.ts'
+import { joinedSets, type GuideInputs, type PlannedGuide, planGuide } from './guide-plan.ts'
 import { GuidedProgram } from './guided-program.ts'
 import { type BatchTexts, batchTexts } from './rows.ts'
 import type { LatentSize } from './start.ts'
@@ -85,9 +85,10 @@ export class Guides {
   readonly #slots: readonly Slot[]
   readonly #programs: Program[] = []
   /** Nets and UNet are one graph on the device: their residuals never leave it. */
-  readonly #canJoin: boolean
+  readonly #sets: ReturnType<typeof joinedSets>
   #joins = false
-  #isJoined = false
+  /** Key among the sets of what acts at the evaluation that is due. */
+  #due = ''
   #encoder: PromptEncoder | undefined
   /** What the UNet has. */
   #current: Values = {}
@@ -145,7 +146,7 @@ export class Guides {
     this.#guides = planned
       .filter(({ weights }) => weights.some(each => each !== 0))
       .map(each => ({ ...each, masksBySize: new Map<string, Float32Array>(), given: {} }))
-    this.#canJoin = canJoin(this.#guides, inputs, this.#batch.rows.length)
+    this.#sets = joinedSets(this.#guides, inputs, this.#batch.rows.length)
   }
 
   /** False where no guide acts at any evaluation: then the UNet needs no residuals. */
@@ -190,21 +191,24 @@ export class Guides {
     backend: Backend,
     compile: (graph: Graph) => Promise<Program>,
   ): Promise<Program> {
-    this.#joins = this.#canJoin && backend.name === 'webgpu'
-    if (!this.#joins) return compile(unet)
-    const isAlone = this.#timesteps.some((_, call) => this.#activeAt(call).length === 0)
-    const alone = isAlone ? await compile(unet) : undefined
-    const joined = await compile(joinGraphs(this.#netGraphs(), unet))
-    return new GuidedProgram(alone, joined, () => this.#isJoined)
+    if (!this.#sets || backend.name !== 'webgpu') return compile(unet)
+    this.#joins = true
+    const programs = new Map<string, Program>()
+    for (const key of this.#sets.keys()) programs.set(key, await compile(this.#joined(unet, key)))
+    return new GuidedProgram(programs, () => this.#due)
   }
 
   /** Another recording of the UNet, to be run beside it with the inputs of the evaluation that is due. */
   beside(unet: Graph): Graph {
-    return this.#isJoined ? joinGraphs(this.#netGraphs(), unet) : unet
+    return this.#joins ? this.#joined(unet, this.#due) : unet
   }
 
-  #netGraphs(): Graph[] {
-    return this.#guides.map(guide => this.#recorded(guide))
+  #joined(unet: Graph, key: string): Graph {
+    const nets = (this.#sets?.get(key) ?? []).map(index => ({
+      index,
+      graph: this.#recorded(this.#guides[index] as Guide),
+    }))
+    return nets.length > 0 ? joinGraphs(nets, unet) : unet
   }
 
   #recorded({ net, rows }: Guide): Graph {
@@ -275,18 +279,18 @@ export class Guides {
    */
   async changesAt(call: number, samples: readonly Float32Array[]): Promise<Readonly<Values>> {
     const active = this.#activeAt(call)
-    this.#isJoined = this.#joins && active.length > 0
+    this.#due = active.map(guide => this.#guides.indexOf(guide)).join()
     if (active.length === 0) {
       this.#current = this.#allZeros()
       if (this.#isZero) return {}
       this.#isZero = true
       return this.#current
     }
-    if (this.#isJoined) {
+    if (this.#joins) {
       const changed: Values = {}
       const current: Values = {}
-      // Whenever one acts, all do.
-      for (const [index, guide] of this.#guides.entries()) {
+      for (const guide of active) {
+        const index = this.#guides.indexOf(guide)
         const own = await this.#inputsAt(guide, call, samples)
         for (const [name, values] of Object.entries(own)) changed[joinedInput(index, name)] = values
         for (const [name, values] of Object.entries(guide.given)) current[joinedInput(index, name)] = values

@@ -2,7 +2,7 @@
 import { AttuneError } from '../../model/contract/errors.ts'
 import type { EngineWatch } from '../engine/session.ts'
 import { pngOf } from '../engine/pixels.ts'
-import { expandDraft, recordedTemplate, tellProblems } from '../features/queue/expand-request.ts'
+import { recordedTemplate, requestOf, tellProblems } from '../features/queue/expand-request.ts'
 import { savePicture } from '../host/client.ts'
 import { isSeatGone, readyEngine, restartEngine, useEngine } from '../state/engine.ts'
 import {
@@ -13,14 +13,7 @@ import {
   selectedPicture,
   usePictures,
 } from '../state/pictures.ts'
-import {
-  changeRequest,
-  draft,
-  randomSeed,
-  rememberSeed,
-  type RequestDraft,
-  requestInput,
-} from '../state/request.ts'
+import { changeRequest, draft, randomSeed, rememberSeed, type RequestDraft } from '../state/request.ts'
 import { beginRun, endRun, isDrawing, noticeRun, progressRun, useRun } from '../state/run.ts'
 import { settings } from '../state/settings.ts'
 import { announce, recordOf, reportError, tell } from '../state/ui.ts'
@@ -75,7 +68,7 @@ async function drawOne(
   const defaults = useEngine.getState().model?.defaults
   beginRun(index, count, asked.steps ?? defaults?.steps ?? 0)
   // `{a|b}` and `__list__` are drawn by the picture's own seed; the draft keeps them as typed.
-  const { draft: worded, problems } = expandDraft(asked, seed)
+  const { input, problems } = requestOf(asked, seed)
   if (index === 0) tellProblems(problems)
   const { wordMaps, livePreview } = settings()
   const started = performance.now()
@@ -90,7 +83,7 @@ async function drawOne(
       ...(resume && { resume: resume.call }),
     }
     const result = await client.generate(
-      requestInput(worded, seed),
+      input,
       {},
       {
         watch,
@@ -102,7 +95,7 @@ async function drawOne(
             const { step, preview, maps } = progress
             steps.push({ step, preview: livePreview ? preview : undefined, maps })
           }
-          progressRun(worded.prompt, progress, times)
+          progressRun(input.prompt, progress, times)
         },
       },
     )

@@ -44,7 +44,8 @@ it('one net or two', async () => {
       }
     }
     const expected = (await unet.run({ ...own, ...sums }))['modelOutput'] as Float32Array
-    const graph = joinGraphs(Array<Graph>(count).fill(netGraph), unetGraph)
+    const nets = Array.from({ length: count }, (_, index) => ({ index, graph: netGraph }))
+    const graph = joinGraphs(nets, unetGraph)
     expect([...graph.inputs.keys()].filter(name => name.includes('Residual'))).toEqual([])
     const joined = await backend.compile(graph)
     const inputs = given
@@ -80,18 +81,20 @@ it('programs change places: inputs that are missing are given, states are carrie
     clearStates: () => undefined,
     dispose: () => log.push(`${name} ends`),
   })
-  let isJoined = false
+  let due = ''
   const program = new GuidedProgram(
-    fake('alone', ['x', 'k', 'zero']),
-    fake('joined', ['x', 'k', 'hint']),
-    () => isJoined,
+    new Map([
+      ['', fake('alone', ['x', 'k', 'zero'])],
+      ['0', fake('joined', ['x', 'k', 'hint'])],
+    ]),
+    () => due,
   )
   await program.run({ x: of(1), k: of(5), zero: of(0) })
   await program.run({ x: of(2) })
-  isJoined = true
+  due = '0'
   await program.run({ x: of(3), hint: of(7) })
   await program.run({ x: of(4) })
-  isJoined = false
+  due = ''
   await program.run({ x: of(6) })
   expect(program.graph.name).toBe('alone')
   program.dispose()

@@ -29,3 +29,23 @@ it('within a window, with word maps, effects and the meter', async () => {
   expect(joined.effects?.[0]?.change).toBeCloseTo(apart.effects?.[0]?.change as number, 4)
   expect(joined.meter).toBeDefined()
 })
+
+it('two nets with windows of their own', async () => {
+  const backend = await testBackend('f32')
+  const theCase = guidedCase('story-one')
+  const guides = [
+    { model: 'story-a', image: 'a.png', end: 0.5, weight: 0.8 },
+    { model: 'story-a', image: 'b.png', start: 0.25, end: 0.75, weight: 0.6, mode: 'prompt' },
+  ] as const
+  const draw = (watch?: 'norms') =>
+    runGuided({ ...theCase, steps: 4, guides }, backend, { guides: watch ? { watch } : {} })
+  const [joined, apart] = [await draw(), await draw('norms')]
+  expect(apart.guides?.map(({ guide, step }) => [guide, step])).toEqual([
+    [0, 1],
+    [0, 2],
+    [1, 2],
+    [1, 3],
+  ])
+  expect(joined.guides).toBeUndefined()
+  expect(relativeL2(joined.latents.data, apart.latents.data)).toBeLessThan(1e-5)
+})

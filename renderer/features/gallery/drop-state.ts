@@ -114,13 +114,13 @@ export function listenToDrops(): () => void {
     // Leaving has no event that is true for the window: over comes every 50 ms while it lasts.
     leaving = setTimeout(() => useDropped.setState({ isOver: false }), 200)
   }
-  window.addEventListener('dragover', onOver)
-  window.addEventListener('drop', onDrop)
-  window.addEventListener('paste', onPaste)
+  window.addEventListener('dragover', onOver, true)
+  window.addEventListener('drop', onDrop, true)
+  window.addEventListener('paste', onPaste, true)
   return () => {
     clearTimeout(leaving)
-    window.removeEventListener('dragover', onOver)
-    window.removeEventListener('drop', onDrop)
-    window.removeEventListener('paste', onPaste)
+    window.removeEventListener('dragover', onOver, true)
+    window.removeEventListener('drop', onDrop, true)
+    window.removeEventListener('paste', onPaste, true)
   }
 }

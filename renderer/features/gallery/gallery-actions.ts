@@ -4,7 +4,15 @@ import { callHost } from '../../host/client.ts'
 import { changeRequest } from '../../state/request.ts'
 import { announce, reportError, showScreen, tell } from '../../state/ui.ts'
 import { strings } from '../../strings/index.ts'
-import { openPicture, patchPicture, pictureAt, reload, takeOut, useGallery } from './gallery-state.ts'
+import {
+  openPicture,
+  patchPicture,
+  pictureAt,
+  reload,
+  showPlace,
+  takeOut,
+  useGallery,
+} from './gallery-state.ts'
 import { reuseOf, type ReusePart } from './reuse.ts'
 import { chosenIds } from './selection.ts'
 
@@ -117,4 +125,24 @@ export function compareChosen(): void {
   const [a, b] = pair
   if (a && b && pair.length === 2) useGallery.setState({ comparing: [a, b] })
   else tell({ tone: 'info', text: strings().gallery.chooseTwo })
+}
+
+/** Shows a picture large, wherever it stands in the gallery. */
+export async function showPicture(id: number): Promise<void> {
+  try {
+    const { picture } = await callHost('gallery.get', { id })
+    const notOlder = { sort: 'newest', from: picture.created } as const
+    const [{ total: place }, { total }] = await Promise.all([
+      callHost('gallery.query', { ...notOlder, limit: 1 }),
+      callHost('gallery.query', { limit: 1 }),
+    ])
+    // It is among the last of those that are not older; several may be of the same moment.
+    const offset = Math.max(0, place - 200)
+    const { pictures } = await callHost('gallery.query', { ...notOlder, offset, limit: 200 })
+    const at = pictures.findIndex(each => each.id === id)
+    showScreen('gallery')
+    if (at >= 0) showPlace(offset + at, total)
+  } catch (error) {
+    reportError(error)
+  }
 }

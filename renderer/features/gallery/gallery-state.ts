@@ -192,3 +192,20 @@ export function openPicture(index: number | undefined): void {
     anchor: index ?? active,
   }))
 }
+
+/** Leaves any search and shows the picture at a place of the whole gallery, newest first. */
+export function showPlace(index: number, total: number): void {
+  generation += 1
+  asked.clear()
+  useGallery.setState({
+    filter: noFilter,
+    pages: new Map(),
+    total,
+    selected: new Set(),
+    active: index,
+    anchor: index,
+    open: index,
+    comparing: undefined,
+  })
+  showRange(index, index)
+}

@@ -3,13 +3,12 @@ import { CircleAlert, Download, Square, Trash2 } from 'lucide-react'
 import { useState } from 'react'
 import type { HostJob } from '../../../model/contract/host-api.ts'
 import { pictureUrl } from '../../host/client.ts'
-import { reportError, showScreen, tell } from '../../state/ui.ts'
+import { reportError, tell } from '../../state/ui.ts'
 import { type Strings, strings, useStrings } from '../../strings/index.ts'
 import { Button, IconButton } from '../../ui/button.tsx'
 import { Segmented } from '../../ui/segmented.tsx'
 import { Select } from '../../ui/select.tsx'
-import { changeFilter } from '../gallery/gallery-state.ts'
-import { noFilter } from '../gallery/search.ts'
+import { showPicture } from '../gallery/gallery-actions.ts'
 import { samplerNames } from '../generate/settings-panel.tsx'
 import { saveFile } from '../presets/transfer.tsx'
 import { useQueue } from '../queue/queue-state.ts'
@@ -161,10 +160,7 @@ function Cell({
         type="button"
         aria-label={words.cellLabel(labels.join(', '))}
         title={labels.join(' · ')}
-        onClick={() => {
-          changeFilter({ ...noFilter, text: job ? `seed:${job.request.seed}` : '' })
-          showScreen('gallery')
-        }}
+        onClick={() => void showPicture(picture)}
         className="block overflow-hidden rounded-md hover:brightness-110"
         style={box}
       >

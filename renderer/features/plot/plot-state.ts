@@ -1,9 +1,9 @@
 /** The plot: its axes, and the jobs of the one that was begun last with their pictures. */
 import { create } from 'zustand'
 import { callHost } from '../../host/client.ts'
-import { draft, randomSeed, requestInput } from '../../state/request.ts'
+import { draft, randomSeed } from '../../state/request.ts'
 import { reportError } from '../../state/ui.ts'
-import { expandDraft, tellProblems } from '../queue/expand-request.ts'
+import { requestOf, tellProblems } from '../queue/expand-request.ts'
 import { addJobs, isPending, useQueue } from '../queue/queue-state.ts'
 import { type Axis, type AxisProblem, combinationsOf, mostPictures, readAxis, type ReadAxis } from './axes.ts'
 
@@ -89,10 +89,10 @@ export async function startPlot(): Promise<void> {
     return found && 'values' in found ? found.values : []
   }
   const combinations = combinationsOf(base, [values('x'), values('y'), values('z')])
-  const expanded = combinations.map(each => expandDraft(each.draft, each.draft.seed))
+  const expanded = combinations.map(each => requestOf(each.draft, each.draft.seed))
   tellProblems(expanded[0]?.problems ?? [])
   usePlot.setState({ isStarting: true })
-  const jobs = await addJobs(expanded.map(each => requestInput(each.draft, each.draft.seed)))
+  const jobs = await addJobs(expanded.map(({ input }) => input))
   usePlot.setState({ isStarting: false })
   if (!jobs) return
   const labels = (name: AxisName) => ({ axis: axes[name], labels: values(name).map(({ label }) => label) })

@@ -1,17 +1,19 @@
 /** Draws a request's wildcards before it is made, in every text that it has. */
-import type { RequestDraft } from '../../state/request.ts'
+import type { GenerateRequestInput } from '../../../model/contract/request.ts'
+import { type RequestDraft, requestInput } from '../../state/request.ts'
+import { settings } from '../../state/settings.ts'
 import { tell } from '../../state/ui.ts'
 import { strings } from '../../strings/index.ts'
 import { useKept } from '../presets/storage.ts'
 import { expandWildcards, type WildcardProblem } from './wildcards.ts'
 
-export interface ExpandedDraft {
+interface ExpandedDraft {
   readonly draft: RequestDraft
   readonly problems: readonly WildcardProblem[]
 }
 
 /** @param seed of the one picture: the same seed draws the same words */
-export function expandDraft(draft: RequestDraft, seed: string): ExpandedDraft {
+function expandDraft(draft: RequestDraft, seed: string): ExpandedDraft {
   const { lists } = useKept.getState()
   const prompt = expandWildcards(draft.prompt, seed, lists, 'prompt')
   const negative = expandWildcards(draft.negativePrompt, seed, lists, 'negative')
@@ -26,6 +28,16 @@ export function expandDraft(draft: RequestDraft, seed: string): ExpandedDraft {
     draft: { ...draft, prompt: prompt.text, negativePrompt: negative.text, regions },
     problems: [...prompt.problems, ...negative.problems],
   }
+}
+
+/** The request of one picture: its wildcards drawn, in the precision that the person chose. */
+export function requestOf(
+  draft: RequestDraft,
+  seed: string,
+): { readonly input: GenerateRequestInput; readonly problems: readonly WildcardProblem[] } {
+  const { draft: drawn, problems } = expandDraft(draft, seed)
+  const { precision } = settings()
+  return { input: { ...requestInput(drawn, seed), ...(precision !== 'auto' && { precision }) }, problems }
 }
 
 /** For the record of a picture: its texts as typed, where what was drawn from is something else. */

@@ -3,13 +3,11 @@ import { GripVertical, Image, Pause, Play, RotateCcw, Trash2, X } from 'lucide-r
 import { memo } from 'react'
 import type { HostJob } from '../../../model/contract/host-api.ts'
 import { pictureUrl, thumbnailUrl } from '../../host/client.ts'
-import { showScreen } from '../../state/ui.ts'
 import { type Strings, useStrings } from '../../strings/index.ts'
 import { IconButton } from '../../ui/button.tsx'
 import { cx } from '../../ui/class-names.ts'
 import { formatDuration } from '../gallery/format.ts'
-import { changeFilter } from '../gallery/gallery-state.ts'
-import { noFilter } from '../gallery/search.ts'
+import { showPicture } from '../gallery/gallery-actions.ts'
 import { cancelJob, isPending, moveJob, pauseJob, removeJob, resumeJob, retryJob } from './queue-state.ts'
 
 export const JobRow = memo(function JobRow({
@@ -130,11 +128,7 @@ function Thumb({ picture, isFailed }: { readonly picture: number | undefined; re
 
 function Buttons({ job }: { readonly job: HostJob }) {
   const { queue } = useStrings()
-  const { id, state, picture, request } = job
-  const show = () => {
-    changeFilter({ ...noFilter, text: `seed:${request.seed}` })
-    showScreen('gallery')
-  }
+  const { id, state, picture } = job
   return (
     <div className="flex shrink-0 items-center">
       {state === 'queued' && (
@@ -153,7 +147,7 @@ function Buttons({ job }: { readonly job: HostJob }) {
         </IconButton>
       )}
       {picture !== undefined && (
-        <IconButton label={queue.show} size="small" onClick={show}>
+        <IconButton label={queue.show} size="small" onClick={() => void showPicture(picture)}>
           <Image aria-hidden />
         </IconButton>
       )}

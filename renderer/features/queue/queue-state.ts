@@ -3,11 +3,12 @@ import { create } from 'zustand'
 import type { HostJob } from '../../../model/contract/host-api.ts'
 import type { GenerateRequestInput } from '../../../model/contract/request.ts'
 import { callHost, host } from '../../host/client.ts'
-import { draft, randomSeed, type RequestDraft, requestInput } from '../../state/request.ts'
+import { draft, randomSeed, type RequestDraft } from '../../state/request.ts'
 import { settings } from '../../state/settings.ts'
 import { announce, reportError, tell } from '../../state/ui.ts'
 import { strings } from '../../strings/index.ts'
-import { expandDraft, tellProblems } from './expand-request.ts'
+import { requestOf, tellProblems } from './expand-request.ts'
+import type { WildcardProblem } from './wildcards.ts'
 
 interface QueueState {
   readonly jobs: readonly HostJob[]
@@ -78,13 +79,13 @@ export async function addJobs(requests: GenerateRequestInput[]): Promise<readonl
 /** The requests of a draft: as many as it asks for, each with a seed and, by it, with words of its own. */
 export function requestsOf(of: RequestDraft, firstSeed: string): GenerateRequestInput[] {
   const requests: GenerateRequestInput[] = []
-  const problems = new Map<string, ReturnType<typeof expandDraft>['problems'][number]>()
+  const problems = new Map<string, WildcardProblem>()
   let seed = BigInt(firstSeed)
   for (let at = 0; at < of.count; at++) {
     const text = seed.toString()
-    const { draft: drawn, problems: found } = expandDraft(of, text)
+    const { input, problems: found } = requestOf(of, text)
     for (const problem of found) problems.set(JSON.stringify(problem), problem)
-    requests.push(requestInput(drawn, text))
+    requests.push(input)
     seed = (seed + 1n) % 2n ** 64n
   }
   tellProblems([...problems.values()])
