@@ -29,6 +29,9 @@ export interface SpotMap extends HeatMap {
 const positionInput = ({ height, width }: AttentionGrid): string => `attention.spot.${height}x${width}`
 const rowOutput = (path: string): string => `${path}.spot`
 
+const isShare = (value: number): boolean => value >= 0 && value <= 1
+const cell = (share: number, cells: number): number => Math.min(cells - 1, Math.floor(share * cells))
+
 export class SpotPlan {
   readonly #point: SpotPoint
   readonly #layers = new Map<string, AttentionGrid>()
@@ -36,7 +39,6 @@ export class SpotPlan {
 
   /** @throws AttuneError `bad-argument` for a point outside of the picture */
   constructor(point: SpotPoint) {
-    const isShare = (value: number): boolean => value >= 0 && value <= 1
     if (!isShare(point.x) || !isShare(point.y)) {
       throw new AttuneError(
         'bad-argument',
@@ -80,7 +82,6 @@ export class SpotPlan {
     const grids = [...this.#layers.values()]
     return Object.fromEntries(
       grids.map(grid => {
-        const cell = (share: number, cells: number): number => Math.min(cells - 1, Math.floor(share * cells))
         const { x, y } = this.#point
         return [positionInput(grid), Float32Array.of(cell(y, grid.height) * grid.width + cell(x, grid.width))]
       }),

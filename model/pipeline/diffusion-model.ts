@@ -190,11 +190,12 @@ async function readDefaults(folder: ModelFolder): Promise<{ steps: number; guida
   }
 }
 
+const isWords = (value: unknown): value is string[] =>
+  Array.isArray(value) && value.every(word => typeof word === 'string')
+
 /** Lists of words by kind; a file that says anything else says nothing. */
 function parseVocabulary(json: unknown): Record<string, string[]> | undefined {
   if (typeof json !== 'object' || json === null) return undefined
-  const isWords = (value: unknown): value is string[] =>
-    Array.isArray(value) && value.every(word => typeof word === 'string')
   const flat = Object.entries(json).map(([kind, value]): [string, unknown] =>
     // Objects stand by what they are: animals, vehicles.
     kind === 'objects' && typeof value === 'object' && value !== null

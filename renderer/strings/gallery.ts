@@ -62,8 +62,6 @@ export const gallery = section({
     position: (index: number, total: number) =>
       `${index.toLocaleString('en')} of ${total.toLocaleString('en')}`,
     zoomHint: 'Click for actual pixels, again to fit. The wheel zooms, dragging moves.',
-    actualPixels: 'Actual pixels',
-    fitView: 'Fit',
     panel: 'Recipe panel',
     compare: 'Compare',
     compareTwo: 'Compare two pictures',
@@ -133,10 +131,6 @@ export const gallery = section({
     addWildcard: (name: string) => `Use as wildcard list __${name}__`,
     wildcardAdded: (name: string, count: number) =>
       `__${name}__ has ${plural('en', count, { one: 'entry', other: 'entries' })}.`,
-    useAsStart: 'Use as start picture',
-    useAsMask: 'Use as mask',
-    newSearch: 'Find in the gallery',
-    revealFailed: 'The folder could not be opened.',
   },
   de: {
     searchLabel: 'Bilder suchen',
@@ -197,8 +191,6 @@ export const gallery = section({
     next: 'Nächstes Bild',
     position: (index, total) => `${index.toLocaleString('de')} von ${total.toLocaleString('de')}`,
     zoomHint: 'Klicken für tatsächliche Pixel, noch einmal zum Einpassen. Das Rad zoomt, Ziehen bewegt.',
-    actualPixels: 'Tatsächliche Pixel',
-    fitView: 'Einpassen',
     panel: 'Rezept',
     compare: 'Vergleichen',
     compareTwo: 'Zwei Bilder vergleichen',
@@ -267,9 +259,5 @@ export const gallery = section({
     addWildcard: name => `Als Platzhalterliste __${name}__ verwenden`,
     wildcardAdded: (name, count) =>
       `__${name}__ hat ${plural('de', count, { one: 'Eintrag', other: 'Einträge' })}.`,
-    useAsStart: 'Als Ausgangsbild verwenden',
-    useAsMask: 'Als Maske verwenden',
-    newSearch: 'In der Galerie suchen',
-    revealFailed: 'Der Ordner konnte nicht geöffnet werden.',
   },
 })

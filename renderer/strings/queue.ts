@@ -39,7 +39,6 @@ export const queue = section({
     moved: (place: number, count: number) => `Now ${place} of ${count}.`,
     job: (prompt: string, state: string) => `${prompt}, ${state}`,
     seed: (seed: string) => `Seed ${seed}`,
-    failedToLoad: 'The queue could not be read.',
     noPrompt: 'Type some words first.',
   },
   de: {
@@ -81,7 +80,6 @@ export const queue = section({
     moved: (place, count) => `Jetzt ${place} von ${count}.`,
     job: (prompt, state) => `${prompt}, ${state}`,
     seed: seed => `Seed ${seed}`,
-    failedToLoad: 'Die Warteschlange konnte nicht gelesen werden.',
     noPrompt: 'Tippen Sie zuerst ein paar Wörter.',
   },
 })

@@ -55,7 +55,6 @@ export const settingsScreen = section({
     outputFolder: 'Pictures are saved in',
     outputFolderHint:
       'Every picture is a PNG that holds its own recipe. The folder is always part of the gallery.',
-    outputFolderNow: (path: string) => `Now: ${path}`,
     openPictures: 'Open',
     galleryFolders: 'Gallery folders',
     galleryFoldersHint: 'Further folders whose pictures the gallery shows. Nothing in them is changed.',
@@ -134,7 +133,6 @@ export const settingsScreen = section({
     files: 'Dateien',
     outputFolder: 'Bilder werden gespeichert in',
     outputFolderHint: 'Jedes Bild ist ein PNG, das sein Rezept enthält. Der Ordner gehört immer zur Galerie.',
-    outputFolderNow: path => `Jetzt: ${path}`,
     openPictures: 'Öffnen',
     galleryFolders: 'Ordner der Galerie',
     galleryFoldersHint: 'Weitere Ordner, deren Bilder die Galerie zeigt. In ihnen wird nichts geändert.',

@@ -88,13 +88,14 @@ function readScenes(file: string): {
   const header = JSON.parse(bytes.toString('utf8', 8, 8 + length)) as Record<
     string,
     { shape: number[]; data_offsets: [number, number] }
-  > & { __metadata__: { captions: string } }
+  >
+  const { captions } = (header['__metadata__'] ?? {}) as unknown as { captions?: string }
   const take = (name: string): Float32Array => {
     const [start, end] = header[name]?.data_offsets ?? [0, 0]
     return new Float32Array(new Uint8Array(bytes.subarray(8 + length + start, 8 + length + end)).buffer)
   }
   return {
-    captions: JSON.parse(header.__metadata__.captions) as Caption[],
+    captions: JSON.parse(captions ?? '[]') as Caption[],
     latents: take('latents'),
     regions: take('regions'),
     shape: header['regions']?.shape ?? [],

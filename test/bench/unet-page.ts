@@ -19,6 +19,8 @@ const { values } = parseArgs({
   },
 })
 
+const median = (list: readonly number[]): number => list.toSorted((a, b) => a - b)[list.length >> 1] ?? NaN
+
 const executable = findChromium()
 if (!executable) {
   console.error(whyNoChromium)
@@ -41,7 +43,6 @@ try {
       ).benchUNet(model as string, Number(rounds)),
     [`${server.origin}/models/model`, values.rounds],
   )
-  const median = (list: readonly number[]): number => list.toSorted((a, b) => a - b)[list.length >> 1] ?? NaN
   const ours = median(figures.rows[0]?.times ?? [])
   console.log(
     `unet in Chromium: one evaluation, ${figures.gigaflop.toFixed(2)} GFLOP, batch 2, ${values.rounds} interleaved rounds, ${figures.adapter}; load ${loadavg()[0]?.toFixed(1)}`,

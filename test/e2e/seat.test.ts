@@ -191,7 +191,9 @@ describe('EngineClient and EngineSeat', () => {
     } as const
     const painted = { ...request, controls: { paint: [paint] } }
     const whole = await client.generate(painted, {}, { watch, onProgress: ({ maps }) => shown.push(maps) })
-    expect(shown.map(maps => maps?.words.map(({ text }) => text))).toEqual(Array(3).fill(['red', 'car']))
+    expect(shown.map(maps => maps?.words.map(({ text }) => text))).toEqual(
+      [1, 2, 3].map(() => ['red', 'car']),
+    )
     const last = shown.at(-1)
     expect(last).toMatchObject({ width: 2, height: 2 })
     expect(last?.data.length).toBe(8)

@@ -54,10 +54,11 @@ async function latents(words: Partial<ResolvedRequest> = {}, inputs: GenerateInp
   return (await draw(words, inputs)).latents.data
 }
 
+const norm = (values: Float32Array): number => Math.hypot(...values)
+
 /** ‖a − b‖ / ‖b‖ */
 function distance(a: Float32Array, b: Float32Array): number {
   expect(a.length).toBe(b.length)
-  const norm = (values: Float32Array): number => Math.hypot(...values)
   return norm(a.map((value, i) => value - (b[i] as number))) / norm(b)
 }
 
@@ -72,6 +73,9 @@ const rect = (x: number, y: number, width: number, height: number) => ({
 })
 const all = rect(0, 0, 1, 1)
 const left = rect(0, 0, 0.5, 1)
+
+const redWithin = (start: number, end: number) =>
+  controls({ paint: [{ phrase: 'red', mask: all, strength: 4, window: { start, end } }] })
 
 describe('painted words', () => {
   it.each(['constant', 'paint-with-words'] as const)('%s: strength 0 leaves every bit', async law => {
@@ -93,13 +97,11 @@ describe('painted words', () => {
   )
 
   it('acts within its window only', async () => {
-    const painted = (start: number, end: number) =>
-      controls({ paint: [{ phrase: 'red', mask: all, strength: 4, window: { start, end } }] })
-    const { latents: late, checkpoints } = await draw(painted(0.5, 1), { keep: 'all' })
+    const { latents: late, checkpoints } = await draw(redWithin(0.5, 1), { keep: 'all' })
     const plain = await draw({}, { keep: 'all' })
     expect(checkpoints?.[2]?.pictures[0]?.latents).toEqual(plain.checkpoints?.[2]?.pictures[0]?.latents)
     expect(distance(late.data, plain.latents.data)).toBeGreaterThan(noEffect)
-    const { notices, latents: never } = await draw(painted(0.1, 0.2))
+    const { notices, latents: never } = await draw(redWithin(0.1, 0.2))
     expect(notices.join()).toMatch(/red.*window|window.*red/i)
     expect(never.data).toEqual(plain.latents.data)
   })
@@ -168,12 +170,12 @@ describe('hidden padding', () => {
   })
 })
 
-describe('an edit', () => {
-  const edit = (more: Partial<ControlsInput['edit']> = {}) =>
-    controls({
-      edit: { sourcePrompt: 'a red car', cross: { start: 0, end: 1 }, self: { start: 0, end: 0.5 }, ...more },
-    })
+const edit = (more: Partial<ControlsInput['edit']> = {}) =>
+  controls({
+    edit: { sourcePrompt: 'a red car', cross: { start: 0, end: 1 }, self: { start: 0, end: 0.5 }, ...more },
+  })
 
+describe('an edit', () => {
   it('of the same words draws the same picture twice', async () => {
     const { latents: own, source, notices, effects } = await draw(edit())
     const plain = await latents()

@@ -52,7 +52,10 @@ const drop = (page: Page, name: string, type: string) =>
       const data = new DataTransfer()
       const bytes = await (await fetch('host/pictures/4')).blob()
       data.items.add(new File([bytes], name ?? '', { type: type ?? '' }))
-      window.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }))
+      // Onto the prompt, whose editor would take it for text.
+      document
+        .querySelector('.cm-content')
+        ?.dispatchEvent(new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }))
     },
     [name, type],
   )

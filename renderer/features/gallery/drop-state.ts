@@ -85,20 +85,30 @@ async function addList(name: string, file: File): Promise<void> {
 
 const ownPicture = 'application/x-attune-picture'
 
-const carriesFiles = ({ dataTransfer }: DragEvent): boolean =>
-  dataTransfer !== null && dataTransfer.types.includes('Files') && !dataTransfer.types.includes(ownPicture)
+/** A place with a use of its own for files says so by `data-accepts-files`. */
+const isTaken = ({ target }: Event): boolean =>
+  target instanceof Element && target.closest('[data-accepts-files]') !== null
+
+const carriesFiles = (event: DragEvent): boolean => {
+  const types = event.dataTransfer?.types ?? []
+  return types.includes('Files') && !types.includes(ownPicture) && !isTaken(event)
+}
 
 const onPaste = (event: ClipboardEvent): void => {
   const files = [...(event.clipboardData?.files ?? [])]
-  if (files.length === 0 || event.defaultPrevented) return
+  // Word processors put a picture of the text beside the text, which is what was meant.
+  const hasText = event.clipboardData?.types.includes('text/plain') ?? false
+  if (files.length === 0 || hasText || isTaken(event)) return
   event.preventDefault()
+  event.stopPropagation()
   void takeFiles(files)
 }
 
 const onDrop = (event: DragEvent): void => {
-  if (!carriesFiles(event) || event.defaultPrevented) return
+  if (!carriesFiles(event)) return
   // Else the page would leave for the file.
   event.preventDefault()
+  event.stopPropagation()
   useDropped.setState({ isOver: false })
   void takeFiles([...(event.dataTransfer?.files ?? [])])
 }
@@ -107,13 +117,14 @@ const onDrop = (event: DragEvent): void => {
 export function listenToDrops(): () => void {
   let leaving: ReturnType<typeof setTimeout> | undefined
   const onOver = (event: DragEvent): void => {
-    if (!carriesFiles(event) || event.defaultPrevented) return
+    if (!carriesFiles(event)) return
     event.preventDefault()
     clearTimeout(leaving)
     if (!useDropped.getState().isOver) useDropped.setState({ isOver: true })
     // Leaving has no event that is true for the window: over comes every 50 ms while it lasts.
     leaving = setTimeout(() => useDropped.setState({ isOver: false }), 200)
   }
+  // Before anybody else: the prompt's editor would take a picture for text.
   window.addEventListener('dragover', onOver, true)
   window.addEventListener('drop', onDrop, true)
   window.addEventListener('paste', onPaste, true)

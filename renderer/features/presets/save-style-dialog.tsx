@@ -9,6 +9,17 @@ import { samplerNames } from '../generate/settings-panel.tsx'
 import { settingsOf } from './apply.ts'
 import { savePreset, useKept } from './storage.ts'
 
+/** What stands behind the first comma: before it is mostly what the picture shows, behind it how. */
+function styleWordsOf(prompt: string): string {
+  const comma = prompt.indexOf(',')
+  return comma < 0
+    ? ''
+    : prompt
+        .slice(comma + 1)
+        .trim()
+        .slice(0, 20_000)
+}
+
 export function SaveStyleDialog({ open, onClose }: { readonly open: boolean; onClose(): void }) {
   const { presets: words } = useStrings()
   return (
@@ -29,7 +40,7 @@ function Form({ onClose }: { onClose(): void }) {
   const known = useKept(state => state.presets)
   const [name, setName] = useState('')
   const [before, setBefore] = useState('')
-  const [after, setAfter] = useState(draft.prompt.slice(0, 20_000))
+  const [after, setAfter] = useState(styleWordsOf(draft.prompt))
   const [negative, setNegative] = useState(draft.negativePrompt.slice(0, 20_000))
   const settings = settingsOf(draft)
   const has = Object.keys(settings).length > 0
