@@ -33,6 +33,8 @@ export interface GenerateJob {
   /** Paths; read with `readPicture` and `readMask` of host/images.ts once the size is settled. */
   readonly init?: { readonly path: string; readonly width: number; readonly height: number }
   readonly mask?: string
+  /** What `request.guides` names. */
+  readonly guides?: GuideFiles
   /** Watch words: what is asked for comes back as `GenerateResult.attention`, with `live` also `perStep`. */
   readonly capture?: CaptureOptions
   /** See what a point of the picture looks at. */
@@ -47,6 +49,27 @@ export interface GenerateJob {
   readonly repair?: RepairOptions
   /** What drew the picture that is edited: another model is told before the run. */
   readonly recordedModel?: { readonly name?: string; readonly sha256?: string }
+}
+
+/** The files of guides by their names in the request; every path exists, every picture's header was read. */
+export interface GuideFiles {
+  /** ControlNets: folders in diffusers layout, or .safetensors files. */
+  readonly nets: readonly { readonly name: string; readonly path: string }[]
+  readonly pictures: readonly GuidePictureFile[]
+}
+
+export interface GuidePictureFile {
+  readonly name: string
+  readonly path: string
+  readonly sha256?: string
+  /** Makes the hint of the picture; without, it is the finished hint. */
+  readonly preprocessor?: string
+}
+
+/** A ControlNet in a picture's record. */
+export interface GuideNetRecord {
+  readonly name: string
+  readonly sha256?: string
 }
 
 export interface GenerateProgress {
@@ -99,6 +122,8 @@ export interface GenerateResult {
   /** The request with the model's choices filled in (`resolveRequest`), and what a repair changed. */
   readonly used: ResolvedRequest
   readonly model: { readonly name: string; readonly sha256?: string; readonly family?: string }
+  /** Of guides. */
+  readonly nets?: readonly GuideNetRecord[]
   readonly adapter: {
     readonly backend: Exclude<Backend, 'auto'>
     readonly name: string

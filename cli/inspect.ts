@@ -49,6 +49,8 @@ const withoutWeights = new Set([
   'feature_extractor',
   'image_processor',
 ])
+/** diffusers' name of what a ControlNet's config.json describes. */
+const controlNet = 'ControlNetModel'
 /** Configurations are kilobytes; a file that claims to be one and is larger is something else. */
 const configByteLimit = 4 << 20
 
@@ -63,6 +65,7 @@ export async function inspectModel(path: string): Promise<ModelSummary> {
 async function inspectFolder(path: string): Promise<ModelSummary> {
   const problems: string[] = []
   const index = await readConfig(join(path, 'model_index.json'))
+  if (!index && (await isControlNet(path))) return inspectControlNet(path)
   if (index instanceof AttuneError) problems.push(index.message)
   const folders = (await readdir(path, { withFileTypes: true })).filter(entry => entry.isDirectory())
   const classes = new Map<string, string>()
@@ -95,6 +98,26 @@ async function inspectFolder(path: string): Promise<ModelSummary> {
     components,
     problems,
     ...(typeof pipeline === 'string' ? { pipeline } : {}),
+    ...(licence ? { licence } : {}),
+  }
+}
+
+async function isControlNet(path: string): Promise<boolean> {
+  const config = await readConfig(join(path, 'config.json'))
+  return config !== undefined && !(config instanceof AttuneError) && config['_class_name'] === controlNet
+}
+
+/** A folder that guides a model and draws nothing by itself. */
+async function inspectControlNet(path: string): Promise<ModelSummary> {
+  const problems: string[] = []
+  const component = await inspectComponent(path, '.', controlNet, problems)
+  const licence = await findLicence(path)
+  return {
+    kind: 'folder',
+    path,
+    pipeline: controlNet,
+    components: [{ ...component, name: 'ControlNet, for --control' }],
+    problems,
     ...(licence ? { licence } : {}),
   }
 }

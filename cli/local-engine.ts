@@ -24,6 +24,7 @@ import { withSwaps } from '../model/pipeline/swaps.ts'
 import { workOf } from '../model/pipeline/work.ts'
 import type { NpyArray } from '../model/tensor/npy.ts'
 import type { Engine, GenerateHooks, GenerateJob, GenerateResult } from './engine.ts'
+import { type OpenGuides, openGuides } from './guide-files.ts'
 import { ModelDigest } from './model-record.ts'
 
 /** The embedded model, in the repository and in the packed application. */
@@ -33,14 +34,18 @@ export const localEngine: Engine = {
   async runGenerate(job, hooks) {
     const started = performance.now()
     const { model, folder } = await openModel(job, hooks)
+    let guides: OpenGuides | undefined
     try {
       const digest = await ModelDigest.lookUp(folder, job.model === undefined, { signal: hooks.signal })
       const recorded = await digest.record(job.model)
       const other = job.recordedModel && otherModelNotice(job.recordedModel, recorded)
       if (other) hooks.onNotice(other)
       const request = resolveRequest(job.request, model.defaults, model.sizeFactor, job.init)
+      if (request.guides) {
+        guides = await openGuides(job.guides, request.guides, model, request, hooks.signal)
+      }
       const loaded = performance.now()
-      const { gigaflop, parameters } = workOf(model, request)
+      const { gigaflop, parameters } = workOf(model, request, guides?.nets)
       const { backend: wanted } = job
       const backend = await openBackend(
         { backend: wanted, precision: request.precision, gigaflop, parameters },
@@ -54,7 +59,7 @@ export const localEngine: Engine = {
           repair: repaired,
           steps,
           perStep,
-        } = await draw(model, backend, request, job, hooks, digest)
+        } = await draw(model, backend, request, { job, hooks, digest, guides })
         const timings = {
           load: loaded - started,
           device: opened - loaded,
@@ -77,6 +82,7 @@ export const localEngine: Engine = {
           schedule: result.schedule,
           used,
           model: await digest.record(job.model),
+          ...(guides && { nets: await guides.records() }),
           adapter: { backend: backend.name as 'webgpu' | 'wasm' | 'cpu', name: backend.description },
           timings,
           peakBytes: { host: process.resourceUsage().maxRSS * 1024, gpu: result.activationBytes },
@@ -85,6 +91,7 @@ export const localEngine: Engine = {
         await backend.dispose()
       }
     } finally {
+      await guides?.close()
       await model.close()
     }
   },
@@ -128,20 +135,26 @@ interface Drawing {
   readonly perStep?: StepMaps | undefined
 }
 
+interface Surroundings {
+  readonly job: GenerateJob
+  readonly hooks: GenerateHooks
+  readonly digest: ModelDigest
+  readonly guides: OpenGuides | undefined
+}
+
 async function draw(
   model: DiffusionModel,
   backend: Backend,
   request: ResolvedRequest,
-  job: GenerateJob,
-  hooks: GenerateHooks,
-  digest: ModelDigest,
+  { job, hooks, digest, guides }: Surroundings,
 ): Promise<Drawing> {
-  const inputs = await readInputs(job, request)
+  const inputs = await readInputs(job, request, guides)
   const steps: number[] = []
   // A repair draws several times: which of them is kept is known at its end.
   const drawings = new Map<number, StepMapsCollector>()
   const show = (progress: DenoiseProgress | RepairProgress): void => {
     digest.begin()
+    guides?.hash()
     const { step, steps: total, sigma, milliseconds, tile, notice } = progress
     const attempt = 'attempt' in progress && {
       attempt: { number: progress.attempt, of: progress.attempts },
@@ -204,7 +217,11 @@ export function otherModelNotice(
   return `The picture was drawn by ${was}, and this is ${is}: its recomputed original will be another picture. Name its model with --model.`
 }
 
-async function readInputs(job: GenerateJob, request: ResolvedRequest): Promise<GenerateInputs> {
+async function readInputs(
+  job: GenerateJob,
+  request: ResolvedRequest,
+  guides: OpenGuides | undefined,
+): Promise<GenerateInputs> {
   const { width, height } = request
   return {
     ...(job.initialLatents && { initialNoise: floats(job.initialLatents) }),
@@ -216,6 +233,10 @@ async function readInputs(job: GenerateJob, request: ResolvedRequest): Promise<G
     ...(job.meterAt !== undefined && { meterAt: job.meterAt }),
     ...(job.measureEffects && { measureEffects: true }),
     ...(job.sourcePicture && { sourcePicture: true }),
+    ...(guides &&
+      request.guides && {
+        guides: { guides: request.guides, nets: guides.nets, pictures: guides.pictures },
+      }),
   }
 }
 

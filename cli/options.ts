@@ -25,6 +25,12 @@ import {
 import { curveOption, readCurves, refuseCurves } from './curve-options.ts'
 import { type Backend, backends } from './engine.ts'
 import {
+  addGuideOptions,
+  type GuideArguments,
+  type RawGuideOptions,
+  readGuideArguments,
+} from './guide-options.ts'
+import {
   addMapsOptions,
   type MapsArguments,
   type MeterTime,
@@ -46,6 +52,8 @@ export interface DrawArguments {
   readonly mask?: string
   readonly json: boolean
   readonly overwrite: boolean
+  /** ControlNets and their pictures. */
+  readonly guides?: GuideArguments
   readonly maps?: MapsArguments
   /** Measure what each source of attention brings. */
   readonly meter?: MeterTime
@@ -62,7 +70,6 @@ export interface GenerateArguments extends DrawArguments {
 /** The words of the contract that a later version brings: [flags, what it will be]. */
 const laterOptions: readonly (readonly [flags: string, what: string])[] = [
   ['--lora [file]', 'LoRA files'],
-  ['--control [model=image]', 'ControlNet'],
   ['--image-prompt [adapter=image]', 'image prompts'],
   ['--image-encoder [dir]', 'image prompts'],
 ]
@@ -85,7 +92,7 @@ const otherOptions: Readonly<Record<string, string>> = {
 }
 
 /** Values of the options that every command that draws has, as commander leaves them. */
-export interface RawDrawOptions extends RawMapsOptions {
+export interface RawDrawOptions extends RawMapsOptions, RawGuideOptions {
   readonly backend: Backend
   readonly model?: string
   readonly tokenizer?: string
@@ -180,6 +187,7 @@ export function addDrawOptions(command: Command): Command {
     .option('--tokenizer <dir>', 'folder with vocab.json and merges.txt, where the model has none')
     .option('--init <image>', 'begin from a picture')
     .option('--mask <image>', 'with --init: draw only the white parts anew')
+  addGuideOptions(command)
     .option('--latents <file.npy>', 'initial noise, [1, C, h, w] floats of unit variance')
     .option('--step-noise <file.npy>', 'the draws of ancestral samplers, [draws, 1, C, h, w]')
     .option('--save-latents <file.npy>', 'write the final latents, [1, C, h, w]')
@@ -292,6 +300,7 @@ export function readDrawArguments(raw: RawDrawOptions): DrawArguments {
   if (raw.mask !== undefined && raw.init === undefined) {
     throw new AttuneError('bad-argument', '--mask needs the picture that it belongs to.', 'Add --init IMAGE.')
   }
+  const guides = readGuideArguments(raw)
   const maps = readMapsArguments(raw)
   const meter = readMeter(raw.meter)
   return {
@@ -299,6 +308,7 @@ export function readDrawArguments(raw: RawDrawOptions): DrawArguments {
     json: raw.json === true,
     overwrite: raw.overwrite === true,
     effects: raw.effects,
+    ...(guides && { guides }),
     ...(maps && { maps }),
     ...(meter !== undefined && { meter }),
     ...pick(raw, ['model', 'tokenizer', 'out', 'latents', 'stepNoise', 'saveLatents', 'init', 'mask']),

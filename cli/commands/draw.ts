@@ -115,6 +115,12 @@ async function writeResult(
     ...(edited === undefined ? [] : [{ role: 'edited', name: basename(edited) }]),
     ...(job.init ? [{ role: 'init', name: basename(job.init.path) }] : []),
     ...(job.mask ? [{ role: 'mask', name: basename(job.mask) }] : []),
+    ...(job.guides?.pictures ?? []).map(({ name, sha256 }) => ({
+      role: 'control',
+      name,
+      ...(sha256 !== undefined && { sha256 }),
+    })),
+    ...(result.nets ?? []).map(net => ({ role: 'control-net', ...net })),
     ...(args.latents ? [{ role: 'latents', name: basename(args.latents) }] : []),
     ...(args.stepNoise ? [{ role: 'step-noise', name: basename(args.stepNoise) }] : []),
   ]
@@ -235,9 +241,22 @@ function tellRepair({ repair, used }: GenerateResult, { json }: DrawArguments, i
 function report(result: GenerateResult, files: WrittenFiles, args: DrawArguments, io: CommandIO): void {
   const { used, timings, adapter, peakBytes, model } = result
   if (args.json) {
-    const { width, height, steps, guidanceScale, sampler, precision, seed } = used
+    const { width, height, steps, guidanceScale, sampler, precision, seed, guides } = used
     const settings = { width, height, steps, guidance: guidanceScale, sampler, precision }
-    writeJson(io, { type: 'done', ...files, seed, ...settings, model, adapter, timings, peakBytes })
+    writeJson(io, {
+      type: 'done',
+      ...files,
+      seed,
+      ...settings,
+      // Masks stand in the picture's record.
+      ...(guides && {
+        guides: guides.map(({ mask, ...guide }) => ({ ...guide, hasMask: mask !== undefined })),
+      }),
+      model,
+      adapter,
+      timings,
+      peakBytes,
+    })
     return
   }
   const total = timings['total']

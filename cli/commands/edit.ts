@@ -8,10 +8,12 @@ import { notAmong } from '../../model/attention/edit/phrase.ts'
 import { editedPrompt } from '../../model/attention/edit/words.ts'
 import { type Controls, type EditControl, editSchema, hasNoControls } from '../../model/contract/controls.ts'
 import { AttuneError } from '../../model/contract/errors.ts'
+import type { ControlGuide } from '../../model/contract/guides.ts'
 import type { GenerateRequest } from '../../model/contract/request.ts'
 import { withSwaps } from '../../model/pipeline/swaps.ts'
 import type { EditArguments } from '../edit-options.ts'
 import type { Engine } from '../engine.ts'
+import { checkGuides, type CheckedGuides } from '../guide-files.ts'
 import { type CommandIO, printableText, writeJson } from '../io.ts'
 import { drawPicture } from './draw.ts'
 import { isThere, prepareJob, promptWords, refuseControls, refuseSeveralTexts, tellProblems } from './job.ts'
@@ -27,7 +29,9 @@ export async function edit(
   const path = resolve(io.cwd, args.picture)
   const recorded = await readRecordedPicture(path)
   refuseInputs(recorded, args)
-  const { request, notices } = editedRequest(args, recorded.request)
+  const guided = await sameGuides(args, recorded.request.guides ?? [], io)
+  const { request: edited, notices } = editedRequest(args, recorded.request)
+  const request = guided ? { ...edited, guides: [...guided.guides] } : edited
   refuseControls(request)
   const target = await chooseTarget(args, request, io)
   const before =
@@ -35,12 +39,12 @@ export async function edit(
   if (before && before.path === target.path) {
     throw wrong('--before and --out name the same file.', 'Give them different names.')
   }
-  const job = await prepareJob(args, request, io)
+  const job = await prepareJob(args, request, io, guided?.files)
   const { edit: _, ...others } = request.controls ?? {}
   if (args.effects && !hasNoControls(others)) job.measureEffects = true
   if (before) job.sourcePicture = true
   if (recorded.model) job.recordedModel = recorded.model
-  for (const text of [...recorded.notices, ...notices]) {
+  for (const text of [...recorded.notices, ...notices, ...(guided?.notices ?? [])]) {
     if (args.json) writeJson(io, { type: 'notice', text })
     else io.stderr.write(`${printableText(text)}\n`)
   }
@@ -71,6 +75,57 @@ function refuseInputs({ inputs }: RecordedPicture, args: EditArguments): void {
       )
     }
   }
+}
+
+/**
+ * Guides are a part of how the original was drawn: their nets and pictures must be given again, in order. Weights,
+ * windows and modes are those of the picture.
+ */
+async function sameGuides(
+  { guides: given }: EditArguments,
+  recorded: readonly ControlGuide[],
+  io: CommandIO,
+): Promise<(CheckedGuides & { readonly notices: readonly string[] }) | undefined> {
+  const words = recorded.map(({ model, image }) => `--control "${model}=${image}"`).join(' ')
+  const again = `Give the same again, with the paths on this machine: ${words}.`
+  if (!given) {
+    if (recorded.length === 0) return undefined
+    const what = recorded.length === 1 ? 'a ControlNet' : `${recorded.length} ControlNets`
+    throw wrong(
+      `The picture was drawn with ${what}, whose files it does not hold: without them the original cannot be recomputed.`,
+      again,
+    )
+  }
+  if (recorded.length === 0) {
+    throw wrong(
+      "--control is given, but the picture's record says nothing of a ControlNet.",
+      'Leave it out, or draw a new picture with attune generate.',
+    )
+  }
+  if (given.items.length !== recorded.length) {
+    throw wrong(
+      `--control is given ${given.items.length} times, but the picture was drawn with ${recorded.length}.`,
+      again,
+    )
+  }
+  const { items, ...settings } = given
+  const setting = Object.keys(settings)[0]
+  const numbered = items.some(({ weight }) => weight !== undefined)
+  if (setting !== undefined || numbered) {
+    throw wrong(
+      `attune edit takes no ${setting === undefined ? 'numbers behind --control' : `--control-${setting}`}: the picture's own settings draw it again.`,
+      'Leave it out, or draw a new picture with attune generate.',
+    )
+  }
+  const checked = await checkGuides(given, io.cwd, recorded)
+  const notices = checked.guides.flatMap(({ model, image }, index) => {
+    const before = recorded[index]
+    if (!before || (before.model === model && before.image === image)) return []
+    return [
+      `Guide ${index + 1} was "${before.model}=${before.image}", and is "${model}=${image}": with other files the recomputed original will differ from the picture.`,
+    ]
+  })
+  return { ...checked, notices }
 }
 
 /**

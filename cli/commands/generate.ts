@@ -10,6 +10,7 @@ import type { Engine } from '../engine.ts'
 import type { CommandIO } from '../io.ts'
 import type { GenerateArguments } from '../options.ts'
 import { drawPicture } from './draw.ts'
+import { checkGuides, type CheckedGuides } from '../guide-files.ts'
 import { prepareJob, refuseControls, refuseSeveralTexts, tellProblems } from './job.ts'
 import { chooseTarget } from './picture-target.ts'
 
@@ -20,8 +21,9 @@ export async function generate(
   version: string,
 ): Promise<void> {
   const target = await chooseTarget(args, args.request, io)
-  const request = await requestOf(args, io)
-  const job = await prepareJob(args, request, io)
+  const guides = args.guides && (await checkGuides(args.guides, io.cwd))
+  const request = await requestOf(args, guides, io)
+  const job = await prepareJob(args, request, io, guides?.files)
   if (args.effects && !hasNoControls(request.controls)) job.measureEffects = true
   if (args.repair) {
     refuseSeveralTexts(withSwaps(request).prompt, request.dialect, 'A repair needs')
@@ -33,10 +35,18 @@ export async function generate(
   await drawPicture({ job, args, target }, io, engine, version)
 }
 
-async function requestOf({ request, controls }: GenerateArguments, io: CommandIO): Promise<GenerateRequest> {
-  if (!controls) return request
+async function requestOf(
+  { request, controls }: GenerateArguments,
+  guided: CheckedGuides | undefined,
+  io: CommandIO,
+): Promise<GenerateRequest> {
+  if (!controls && !guided) return request
   const read = (path: string) => readControlMask(resolve(io.cwd, path))
-  const whole = parseRequest({ ...request, controls: await resolveControls(controls, read) })
+  const whole = parseRequest({
+    ...request,
+    ...(controls && { controls: await resolveControls(controls, read) }),
+    ...(guided && { guides: guided.guides }),
+  })
   refuseControls(whole)
   return whole
 }

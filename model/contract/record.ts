@@ -35,6 +35,8 @@ const recordedRequestSchema = z.looseObject({
   weightCurves: weightCurvesSchema.readonly().optional(),
   /** As of `Controls`, looked at when they are used: a newer version's controls do not make a record unreadable. */
   controls: z.record(z.string(), z.unknown()).optional(),
+  /** As of `ControlGuide`, likewise. */
+  guides: z.array(z.record(z.string(), z.unknown())).readonly().optional(),
   strength: z.number().optional(),
   vaeTile: z.int().optional(),
 })

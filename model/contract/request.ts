@@ -6,6 +6,7 @@
 import { z } from 'zod'
 import { type Controls, controlsSchema, hasNoControls } from './controls.ts'
 import { AttuneError } from './errors.ts'
+import { type ControlGuide, guidesSchema } from './guides.ts'
 import {
   promptDialects,
   type PromptDialect,
@@ -111,6 +112,8 @@ export const generateRequestSchema = z.strictObject({
   weightCurves: weightCurvesSchema.optional(),
   /** What is asked of the attention between words and picture. */
   controls: controlsSchema.optional(),
+  /** Pictures that guide the drawing through ControlNets; each door hands over what they name. */
+  guides: guidesSchema.optional(),
   /** Encode and decode in tiles of so many pixels a side; the engine decides when absent. */
   vaeTile: integerBetween(requestLimits.smallestTile, requestLimits.largestSide).optional(),
 })
@@ -151,6 +154,8 @@ export interface ResolvedRequest {
   readonly weightCurves?: readonly WeightCurve[]
   /** Present where something is asked for. */
   readonly controls?: Controls
+  /** Present where there are any. */
+  readonly guides?: readonly ControlGuide[]
   /** Present for a run that begins from an image. */
   readonly strength?: number
   /** Present where tiles were asked for. */
@@ -252,6 +257,7 @@ export function resolveRequest(
     ...(request.oldTimeline && { oldTimeline: true }),
     ...(request.weightCurves?.length && { weightCurves: request.weightCurves }),
     ...(request.controls && !hasNoControls(request.controls) && { controls: request.controls }),
+    ...(request.guides?.length && { guides: request.guides }),
     // diffusers' default for both image-to-image and inpainting is 0.8 and 1; one value is easier to remember.
     ...(initSize ? { strength: request.strength ?? 0.8 } : {}),
     ...(request.vaeTile !== undefined && { vaeTile: request.vaeTile }),

@@ -1,8 +1,9 @@
 /** The gallery's pure parts: the search's language, keys in the grid, recipes taken into Create, differences. */
 import { expect, test } from 'vitest'
-import type { HostRecipe } from '../../model/contract/host-api.ts'
+import type { HostPicture, HostRecipe } from '../../model/contract/host-api.ts'
 import { differencesOf, factsOf, unknownFacts } from '../../renderer/features/gallery/recipe-facts.ts'
 import { reuseOf, templateOf } from '../../renderer/features/gallery/reuse.ts'
+import { followed, useGallery } from '../../renderer/features/gallery/gallery-state.ts'
 import { isFiltered, noFilter, queryOf, readSearch } from '../../renderer/features/gallery/search.ts'
 import { placeAfterKey } from '../../renderer/features/gallery/selection.ts'
 import { strings } from '../../renderer/strings/index.ts'
@@ -118,4 +119,19 @@ test('facts, unknown keys and differences', () => {
   const other = { ...recipe, prompt: 'a boat', steps: 30 }
   expect(differencesOf(recipe, other, strings()).map(({ label }) => label)).toEqual(['Prompt', 'Steps'])
   expect(differencesOf(recipe, recipe, strings())).toEqual([])
+})
+
+const picture = (id: number) => ({ id }) as HostPicture
+
+test('what is open stays open when new pictures come before it', () => {
+  const state = { ...useGallery.getState(), pages: new Map([[0, [5, 4, 3].map(picture)]]), total: 3 }
+  expect(followed({ ...state, open: 1 }, 0, [6, 5, 4, 3].map(picture))).toEqual({
+    open: 2,
+    active: 2,
+    anchor: 2,
+  })
+  expect(followed({ ...state, active: 2 }, 0, [6, 5, 4, 3].map(picture))).toEqual({ active: 3, anchor: 3 })
+  // It has gone, or nothing moved.
+  expect(followed({ ...state, open: 1 }, 0, [5, 3].map(picture))).toEqual({})
+  expect(followed({ ...state, open: 1 }, 0, [5, 4, 3].map(picture))).toEqual({})
 })

@@ -11,7 +11,7 @@ import { type GalleryFilter, noFilter, queryOf } from './search.ts'
 
 export const pageSize = 200
 
-interface GalleryState {
+export interface GalleryState {
   readonly filter: GalleryFilter
   readonly phase: 'loading' | 'ready' | 'failed'
   readonly error: ErrorRecord | undefined
@@ -62,6 +62,21 @@ export function pictureAt(
   return state.pages.get(Math.floor(index / pageSize))?.[index % pageSize]
 }
 
+/** New pictures push the others on: what is open, or where the keyboard is, stays the same picture. */
+export function followed(
+  before: GalleryState,
+  page: number,
+  pictures: readonly HostPicture[],
+): Partial<Pick<GalleryState, 'open' | 'active' | 'anchor'>> {
+  const place = before.open ?? before.active
+  const id = pictureAt(place, before)?.id
+  if (id === undefined || page !== Math.floor(place / pageSize)) return {}
+  const at = pictures.findIndex(each => each.id === id)
+  const next = page * pageSize + at
+  if (at < 0 || next === place) return {}
+  return { active: next, anchor: next, ...(before.open !== undefined && { open: next }) }
+}
+
 async function askPage(page: number): Promise<void> {
   if (asked.has(page)) return
   asked.add(page)
@@ -70,12 +85,13 @@ async function askPage(page: number): Promise<void> {
     const query = { ...queryOf(useGallery.getState().filter), offset: page * pageSize, limit: pageSize }
     const { pictures, total, indexing } = await callHost('gallery.query', query)
     if (mine !== generation) return
-    useGallery.setState(({ pages }) => ({
+    useGallery.setState(before => ({
       phase: 'ready',
       error: undefined,
       total,
       indexing,
-      pages: new Map(pages).set(page, pictures),
+      pages: new Map(before.pages).set(page, pictures),
+      ...followed(before, page, pictures),
     }))
   } catch (error) {
     if (mine !== generation) return

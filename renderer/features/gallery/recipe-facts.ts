@@ -22,7 +22,7 @@ export function factsOf(recipe: HostRecipe, { gallery }: Pick<Strings, 'gallery'
   add('size', gallery.size, recipe.width && recipe.height ? `${recipe.width} × ${recipe.height}` : undefined)
   add('steps', gallery.steps, recipe.steps)
   add('guidance', gallery.guidance, recipe.guidanceScale)
-  add('sampler', gallery.sampler, recipe.samplerName ?? nameOf(recipe.sampler))
+  add('sampler', gallery.sampler, nameOf(recipe.sampler) ?? recipe.samplerName)
   add('seed', gallery.seed, recipe.seed)
   add('strength', gallery.strength, recipe.strength)
   // 1 is what every program does unless it is told otherwise.

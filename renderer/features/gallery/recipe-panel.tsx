@@ -20,8 +20,9 @@ export function RecipeView({
   const all = useStrings()
   const { gallery } = all
   const notes = [...new Set([...recipe.notes, ...messages])]
-  const unknown = unknownFacts(recipe)
   const template = templateOf(record)
+  // Shown above, as what it is.
+  const unknown = unknownFacts(recipe).filter(({ key }) => !template || key !== 'template')
   return (
     <div className="flex flex-col gap-5">
       <Words label={gallery.prompt} text={recipe.prompt} />
