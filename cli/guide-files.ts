@@ -4,13 +4,14 @@
  */
 import { createHash } from 'node:crypto'
 import { readFile, stat } from 'node:fs/promises'
-import { basename, dirname, extname, resolve } from 'node:path'
+import { basename, dirname, extname, join, resolve } from 'node:path'
 import { openFileSource } from '../host/files.ts'
 import { inspectPicture, readWholePicture } from '../host/images.ts'
 import { readControlMask } from '../host/masks.ts'
 import { knownModelDigest, modelDigest } from '../host/model-hash.ts'
 import { openModelFolder } from '../host/model-folder.ts'
 import { factsOf, preprocessFile } from '../host/preprocess/run.ts'
+import { exists } from '../host/write.ts'
 import { AttuneError } from '../model/contract/errors.ts'
 import { type ControlGuide, type GuideResize, parseGuides } from '../model/contract/guides.ts'
 import type { ControlNetModel } from '../model/controlnet/control-net-model.ts'
@@ -68,7 +69,7 @@ const pictureName = ({ preprocessor, image }: GuideArgument): string =>
 /** What a net is called: every diffusers folder's file has the same name. */
 function netName(path: string): string {
   const file = basename(path, '.safetensors')
-  return /^diffusion_pytorch_model/.test(file) ? basename(dirname(path)) : file
+  return file.startsWith('diffusion_pytorch_model') ? basename(dirname(path)) : file
 }
 
 /** Names for things that differ, by key; the second of a name is "name (2)". */
@@ -98,6 +99,13 @@ async function checkNet(name: string, path: string): Promise<GuideFiles['nets'][
       cause,
     )
   })
+  const has = (file: string): Promise<boolean> => exists(join(path, file))
+  if (found.isDirectory() && !(await has('config.json')) && (await has('model_index.json'))) {
+    throw wrong(
+      `${path} is a whole model, not a ControlNet.`,
+      'Name the folder of a ControlNet, with config.json and diffusion_pytorch_model.safetensors.',
+    )
+  }
   if (found.isFile() && extname(path).toLowerCase() !== '.safetensors') {
     throw wrong(
       `${basename(path)} is not a .safetensors file, and no folder.`,
@@ -110,23 +118,30 @@ async function checkNet(name: string, path: string): Promise<GuideFiles['nets'][
 async function checkPicture(name: string, item: GuideArgument): Promise<GuideFiles['pictures'][number]> {
   const { image: path, preprocessor } = item
   await inspectPicture(path)
-  if (preprocessor !== undefined) checkPreprocessor(preprocessor, path)
+  if (preprocessor !== undefined) await checkPreprocessor(preprocessor, path)
   const sha256 = createHash('sha256')
     .update(await readFile(path))
     .digest('hex')
   return { name, path, sha256, ...(preprocessor !== undefined && { preprocessor }) }
 }
 
-function checkPreprocessor(preprocessor: string, path: string): void {
-  let needsMask: boolean
+async function checkPreprocessor(preprocessor: string, path: string): Promise<void> {
+  let facts: ReturnType<typeof factsOf>
   try {
-    ;({ needsMask } = factsOf(preprocessor))
+    facts = factsOf(preprocessor)
   } catch (error) {
     if (!(error instanceof AttuneError)) throw error
     throw wrong(
       error.message,
       `${error.remedy ?? ''} Before a picture with an @ in its name, write =file: instead of =.`.trim(),
       error,
+    )
+  }
+  const { folder, needsMask } = facts
+  if (folder !== undefined && !(await exists(folder))) {
+    throw wrong(
+      `${preprocessor} needs a network, and there is nothing at ${folder}.`,
+      'Put it there, as docs/preprocess.md says, or make the hint elsewhere and give that.',
     )
   }
   if (!needsMask) return

@@ -12,7 +12,7 @@ import { localEngine } from '../cli/local-engine.ts'
 import { finestGrid, wordMaps } from '../model/attention/maps.ts'
 import { parseRequest } from '../model/contract/request.ts'
 
-const prompt = process.argv[2] ?? 'a red mountain under a blue sky, on the grass'
+const prompt = process.argv[2] ?? 'a red car on the grass under a blue sky'
 const seed = process.argv[3] ?? '7'
 const folder = fileURLToPath(new URL('../assets/samples/', import.meta.url))
 

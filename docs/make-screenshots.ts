@@ -22,7 +22,7 @@ interface Shot {
 }
 
 const small = { width: 1024, height: 640 }
-const prompt = 'a red mountain under a blue sky, on the grass'
+const prompt = 'a red car on the grass under a blue sky'
 
 const editor = (page: Page) => page.locator('.cm-content')
 const type = async (page: Page, text: string) => {
@@ -67,8 +67,8 @@ const shots: readonly Shot[] = [
   {
     name: 'word-map',
     async act(page) {
-      await draw(page, 'a (red:1.3) mountain under a (blue:0.7) sky, on the grass')
-      await word(page, 'mountain').hover()
+      await draw(page, 'a (red:1.3) car on the grass under a (blue:0.7) sky')
+      await word(page, 'car').hover()
       await page.waitForTimeout(300)
     },
   },
@@ -77,7 +77,7 @@ const shots: readonly Shot[] = [
     themes: ['dark'],
     async act(page) {
       await draw(page)
-      for (const name of ['mountain', 'sky', 'grass']) await word(page, name).click()
+      for (const name of ['car', 'sky', 'grass']) await word(page, name).click()
       await page.mouse.move(700, 400)
       await page.waitForTimeout(300)
     },
@@ -87,8 +87,8 @@ const shots: readonly Shot[] = [
     themes: ['dark'],
     async act(page) {
       await draw(page)
-      await word(page, 'mountain').hover()
-      await page.getByRole('button', { name: 'Layers and heads of mountain' }).click()
+      await word(page, 'car').hover()
+      await page.getByRole('button', { name: 'Layers and heads of car' }).click()
       await page.waitForTimeout(300)
     },
   },
@@ -100,7 +100,7 @@ const shots: readonly Shot[] = [
       await draw(page)
       await page.getByRole('slider', { name: 'Replay' }).focus()
       for (let i = 0; i < 6; i++) await page.keyboard.press('ArrowLeft')
-      await word(page, 'mountain').hover()
+      await word(page, 'car').hover()
       await page.waitForTimeout(300)
     },
   },
@@ -122,7 +122,7 @@ const shots: readonly Shot[] = [
     themes: ['dark', 'light'],
     async act(page) {
       await draw(page)
-      await word(page, 'mountain').hover()
+      await word(page, 'car').hover()
       await page.getByRole('button', { name: 'Paint where mountain goes' }).click()
       await page.mouse.move(560, 500)
       await page.mouse.down()

@@ -3,7 +3,7 @@
  *
  *   npx tsx docs/make-word-maps.ts [out.png]
  *
- * The command line does the same: attune generate "…" --seed 7 --maps out --words mountain,sky,red,grass
+ * The command line does the same: attune generate "…" --seed 7 --maps out --words car,sky,red,grass
  */
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -14,8 +14,8 @@ import { localEngine } from '../cli/local-engine.ts'
 import { exportMaps } from '../host/maps/export.ts'
 import { parseRequest } from '../model/contract/request.ts'
 
-const prompt = 'a red mountain under a blue sky, on the grass'
-const words = ['mountain', 'sky', 'red', 'grass']
+const prompt = 'a red car on the grass under a blue sky'
+const words = ['car', 'sky', 'red', 'grass']
 const gap = 8
 
 const out = process.argv[2] ?? fileURLToPath(new URL('word-maps.png', import.meta.url))

@@ -39,6 +39,9 @@ afterAll(() => {
 
 const net = (name: TinyNet): string => nets.get(name) as string
 
+/** A net and a picture that are there. */
+const there = (): string => `${net('sd1-a')}=${picture('a.png')}`
+
 function attune(cwd: string, ...argv: string[]): Promise<Run> {
   return run([...argv, '--model', model, '--backend', 'wasm'], { cwd, engine: localEngine })
 }
@@ -57,7 +60,13 @@ async function drawn(id: string, ...control: string[]): Promise<{ run: Run; cwd:
     prompt,
     ...Object.entries(settings).flatMap(([name, value]) => [`--${name}`, `${value}`]),
     ...control,
-    ...['--latents', latents, '--save-latents', 'l.npy', '--out', 'p.png', '--json'],
+    '--latents',
+    latents,
+    '--save-latents',
+    'l.npy',
+    '--out',
+    'p.png',
+    '--json',
   )
   if (result.code !== 0) return { run: result, cwd, error: Number.NaN }
   const { data } = readNpy(await readFile(join(cwd, 'l.npy')), 'l.npy')
@@ -110,8 +119,10 @@ describe('attune generate --control', () => {
     writeFileSync(file, netBytes('sd1-b', 'original'))
     const { run: result, error } = await drawn(
       'sd1-two',
-      ...['--control', `${net('sd1-a')}=${picture('a.png')}:0.7`],
-      ...['--control', `${file}=${picture('b.png')}:0.5:0:0.5`],
+      '--control',
+      `${net('sd1-a')}=${picture('a.png')}:0.7`,
+      '--control',
+      `${file}=${picture('b.png')}:0.5:0:0.5`,
     )
     expect(result.err).toBe('')
     expect(error).toBeLessThan(1e-3)
@@ -127,8 +138,13 @@ describe('attune generate --control', () => {
       '--control-mode control --control-resize fill --control-rule webui --control-mask mask.png'
     const result = await attune(
       cwd,
-      ...['generate', 'a red car', ...small, ...settings.split(' '), '--json'],
-      ...['--control', `${net('sd1-a')}=canny@photo@2x.png:0.5:0.9:0.95`],
+      'generate',
+      'a red car',
+      ...small,
+      ...settings.split(' '),
+      '--json',
+      '--control',
+      `${net('sd1-a')}=canny@photo@2x.png:0.5:0.9:0.95`,
     )
     expect(result.err).toBe('')
     const events = result.json()
@@ -164,7 +180,6 @@ describe('attune generate --control', () => {
     })
   })
 
-  const there = (): string => `${net('sd1-a')}=${picture('a.png')}`
   it.each([
     [() => ['--control', 'net'], 'has no picture', 'Write it like'],
     [() => ['--control', '=a.png'], 'has no ControlNet', 'Write it like'],
@@ -179,6 +194,7 @@ describe('attune generate --control', () => {
     [() => ['--control', `${net('sd1-a')}=${picture('cases.json')}`], 'is not a picture', 'Use a PNG'],
     [() => ['--control', `${net('sd1-a')}=photo@${picture('a.png')}`], 'no preprocessor "photo"', '=file:'],
     [() => ['--control', `${net('sd1-a')}=inpaint@${picture('a.png')}`], 'needs a mask', 'attune preprocess'],
+    [() => ['--control', `${model}=${picture('a.png')}`], 'is a whole model', 'Name the folder'],
     [() => ['--control', there(), '--control-mask', 'no.png'], 'There is no file', 'Check the path'],
     [() => ['--control', there(), '--control-mode', 'x'], "'x' is invalid", 'balanced'],
     [() => ['--control-rule', 'comfy'], 'does nothing without --control', 'Add --control'],
@@ -195,7 +211,11 @@ describe('attune generate --control', () => {
     const cwd = await temporaryFolder()
     const { code, err } = await attune(
       cwd,
-      ...['generate', 'x', ...small, '--control', `${net('sd2-a')}=${picture('a.png')}`],
+      'generate',
+      'x',
+      ...small,
+      '--control',
+      `${net('sd2-a')}=${picture('a.png')}`,
     )
     expect(code).not.toBe(0)
     expect(err).toContain('sd2-a')
