@@ -110,7 +110,7 @@ const shots: readonly Shot[] = [
     async act(page) {
       await lock(page)
       await draw(page)
-      await draw(page, 'a (red:1.6) mountain under a blue sky, on the grass')
+      await draw(page, 'a (red:1.6) car under a blue sky, on the grass')
       await rest(page)
       await page.getByRole('button', { name: 'Compare with the picture before' }).click()
       await rest(page)
@@ -123,7 +123,7 @@ const shots: readonly Shot[] = [
     async act(page) {
       await draw(page)
       await word(page, 'car').hover()
-      await page.getByRole('button', { name: 'Paint where mountain goes' }).click()
+      await page.getByRole('button', { name: 'Paint where car goes' }).click()
       await page.mouse.move(560, 500)
       await page.mouse.down()
       await page.mouse.move(760, 480, { steps: 8 })

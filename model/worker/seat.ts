@@ -212,6 +212,13 @@ export class EngineSeat {
     }
     const { model } = opened
     const used = resolveRequest(parseRequest(request), model.defaults, model.sizeFactor, inputs.init)
+    if (used.guides?.length) {
+      throw new AttuneError(
+        'unsupported',
+        'Guides (ControlNet) are drawn by the command line only in this version.',
+        'Draw with attune generate --control, or without guides.',
+      )
+    }
     const resume = watch.resume === undefined ? undefined : this.#keptAt(watch.resume)
     const { keep, measureEffects, sourcePicture, spot, meterAt } = watch
     const all: GenerateInputs = {

@@ -42,7 +42,6 @@ export const app = section({
     screenFailed: 'This screen ran into a fault',
     screenFailedBody:
       'Nothing that was saved is lost. Reload the screen; if it happens again, please report it.',
-    soon: 'This screen is being built.',
     palette: 'Open the command palette',
     generate: 'Draw the picture',
     stop: 'Stop drawing',
@@ -111,7 +110,6 @@ export const app = section({
     screenFailed: 'Diese Ansicht hat einen Fehler',
     screenFailedBody:
       'Nichts Gespeichertes ist verloren. Laden Sie die Ansicht neu; geschieht es wieder, melden Sie es bitte.',
-    soon: 'Diese Ansicht wird noch gebaut.',
     palette: 'Befehlspalette öffnen',
     generate: 'Bild zeichnen',
     stop: 'Zeichnen anhalten',

@@ -33,7 +33,7 @@ export function Segmented<T extends string>({
             key={option.value}
             value={option.value}
             aria-label={option.label}
-            className="grid h-7 min-w-7 grow place-items-center rounded-[5px] px-2 text-xs text-soft transition-colors hover:text-text data-[state=on]:bg-raised data-[state=on]:text-text data-[state=on]:shadow-[0_0_0_1px_var(--line)] [&_svg]:size-4"
+            className="grid h-7 min-w-7 grow place-items-center rounded-[5px] px-2 text-xs text-soft transition-colors hover:text-text aria-checked:bg-raised aria-checked:text-text aria-checked:shadow-[0_0_0_1px_var(--line)] [&_svg]:size-4"
           >
             {option.icon ?? option.label}
           </ToggleGroup.Item>

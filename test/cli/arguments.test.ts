@@ -115,7 +115,7 @@ describe('wrong arguments end with exit code 2, say what and why, and start noth
     expect({ code, out, jobs: engine.jobs }).toEqual({ code: 2, out: '', jobs: [] })
   })
 
-  it.each(['--lora', '--control', '--image-prompt', '--image-encoder'])(
+  it.each(['--lora', '--image-prompt', '--image-encoder'])(
     'refuses %s by name until it is there, with a value or without',
     async option => {
       for (const argv of [
