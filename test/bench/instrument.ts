@@ -34,6 +34,8 @@ const { values, positionals } = parseArgs({
     scenes: { type: 'string' },
     prompts: { type: 'string', default: '50' },
     pairs: { type: 'string', default: '30' },
+    self: { type: 'string', default: '0.4' },
+    cross: { type: 'string', default: '0.8' },
     backend: { type: 'string', default: 'wasm' },
     model: { type: 'string', default: embeddedModel },
   },
@@ -294,10 +296,15 @@ async function edit(count: number): Promise<void> {
     const prompt = `a ${to} ${ground} under a blue sky`
     const controls = (blend: boolean): Controls =>
       controlsSchema.parse({
-        edit: { sourcePrompt, ...(blend && { blend: { source: [from], target: [to] } }) },
+        edit: {
+          sourcePrompt,
+          cross: { start: 0, end: Number(values.cross) },
+          self: { start: 0, end: Number(values.self) },
+          ...(blend && { blend: { source: [from], target: [to] } }),
+        },
       })
     const before = await draw({ prompt: sourcePrompt, seed }, { capture: { words: [from] } })
-    // The object: where the map of its word, or of the word that stands in for it, is above half of its peak.
+    // The object: where the map of its word is, or of the word that stands in for it.
     const results = [
       await draw({ prompt, seed, controls: controls(false) }, { capture: { words: [to] } }),
       await draw({ prompt, seed, controls: controls(true) }, { capture: { words: [to] } }),
@@ -323,6 +330,9 @@ async function edit(count: number): Promise<void> {
   }
 }
 
+/** A position is the object's where its word's map is above this share of the peak: half would leave out its edges. */
+const objectShare = 0.25
+
 /** [H·W] of the picture: 1 where the object is. */
 function objectOf(captured: CapturedAttention | undefined, word: string): Uint8Array {
   if (!captured) return new Uint8Array(base.width * base.height)
@@ -330,7 +340,7 @@ function objectOf(captured: CapturedAttention | undefined, word: string): Uint8A
   if (!map) return new Uint8Array(base.width * base.height)
   const heat = resizeHeat(map, base.width, base.height)
   const peak = Math.max(...map.data)
-  return Uint8Array.from(heat.data, value => (value > 0.5 * peak ? 1 : 0))
+  return Uint8Array.from(heat.data, value => (value > objectShare * peak ? 1 : 0))
 }
 
 const union = (a: Uint8Array, b: Uint8Array): Uint8Array => a.map((value, i) => value | (b[i] as number))

@@ -16,6 +16,9 @@
 import { AttuneError, invariant } from '../../contract/errors.ts'
 import { checkGrid, type Grid } from '../resize.ts'
 
+/** Of the reference's maps. */
+const usualSide = 16
+
 /** The maps of one text's words: one map, [L], or nothing where no word was chosen. */
 export interface BlendMaps {
   readonly source?: ArrayLike<number> | undefined
@@ -93,13 +96,15 @@ export function blendLatents(source: Float32Array, target: Float32Array, mask: F
 }
 
 /**
- * The grid whose maps the blend takes: the one whose sides are nearest to a quarter of the latent's, which is the
- * reference's 16×16 for a picture of 512×512; of two that are as near, the finer.
+ * The grid whose maps the blend takes. For a picture of 512×512 the reference's 16×16, a quarter of the latent; a larger
+ * picture has a quarter as well. A small latent has finer layers with maps that are as sharp, and a quarter of it would
+ * tell nothing: there it is the grid nearest to 16, or to the latent itself. Of two that are as near, the finer.
  * @throws AttuneError `bad-argument` when there is none
  */
 export function chooseBlendGrid<G extends Grid>(grids: readonly G[], latent: Grid): G {
+  const wanted = (side: number): number => Math.max(side / 4, Math.min(side, usualSide))
   const distance = ({ width, height }: Grid): number =>
-    Math.abs(width - latent.width / 4) + Math.abs(height - latent.height / 4)
+    Math.abs(width - wanted(latent.width)) + Math.abs(height - wanted(latent.height))
   const [best] = grids.toSorted(
     (a, b) => distance(a) - distance(b) || b.width * b.height - a.width * a.height,
   )
