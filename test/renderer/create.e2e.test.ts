@@ -144,9 +144,9 @@ if (!executable) {
 
       // Hover a word: where. Hover the picture: which words.
       expect(await overlayShown(page)).toBe(false)
-      await page.getByRole('button', { name: 'Keep the map of mountain in view' }).hover()
+      await page.getByRole('button', { name: 'Keep the map of car in view' }).hover()
       await expect.poll(() => overlayShown(page)).toBe(true)
-      await page.getByRole('button', { name: 'Keep the map of mountain in view' }).click()
+      await page.getByRole('button', { name: 'Keep the map of car in view' }).click()
       const box = await page.locator('[data-focus=picture]').boundingBox()
       await page.mouse.move((box?.x ?? 0) + (box?.width ?? 0) / 2, (box?.y ?? 0) + (box?.height ?? 0) / 2)
       await expect.poll(() => page.locator('#pointer-chips').textContent()).toMatch(/\d+ %/)
