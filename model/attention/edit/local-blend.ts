@@ -18,6 +18,7 @@ import { checkGrid, type Grid } from '../resize.ts'
 
 /** Of the reference's maps. */
 const usualSide = 16
+const wanted = (side: number): number => Math.max(side / 4, Math.min(side, usualSide))
 
 /** The maps of one text's words: one map, [L], or nothing where no word was chosen. */
 export interface BlendMaps {
@@ -102,7 +103,6 @@ export function blendLatents(source: Float32Array, target: Float32Array, mask: F
  * @throws AttuneError `bad-argument` when there is none
  */
 export function chooseBlendGrid<G extends Grid>(grids: readonly G[], latent: Grid): G {
-  const wanted = (side: number): number => Math.max(side / 4, Math.min(side, usualSide))
   const distance = ({ width, height }: Grid): number =>
     Math.abs(width - wanted(latent.width)) + Math.abs(height - wanted(latent.height))
   const [best] = grids.toSorted(
