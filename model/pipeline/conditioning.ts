@@ -99,6 +99,11 @@ export class Conditioning {
     return this.#batch.layout
   }
 
+  /** The texts of the run, and where they stand. */
+  get texts(): BatchTexts {
+    return this.#batch
+  }
+
   /** The law of weights that act inside attention, where there are any. */
   get seamLaw(): 'logit-bias' | 'value-gain' | undefined {
     if (!this.#isWeighted || !actsInAttention(this.#law)) return undefined
@@ -175,6 +180,23 @@ export class Conditioning {
         last = key
       }
     }
+  }
+
+  /** Equal keys mean equal encodings of all rows' own texts. */
+  textKeyAt(call: number): string {
+    return this.#batch.rows.map(({ plan, row }) => plan.keyAt(row, call)).join('\n')
+  }
+
+  /** The encoding of each row's own text, [S, E], for networks beside the UNet. `encode` must have ended. */
+  async encodingsAt(call: number): Promise<Float32Array[]> {
+    const { cells, texts } = this.#batch
+    const result: Float32Array[] = []
+    for (const [own] of cells) {
+      const [text, index] = [texts[own ?? 0], own ?? 0]
+      invariant(text, 'a text of the row')
+      result.push((this.#constant?.[index] ?? (await this.#encodingAt(text, call))).data)
+    }
+    return result
   }
 
   /** The projection of encodings to keys and values: of all texts at once, or text by text where they change. */

@@ -166,12 +166,12 @@ export async function* generate(
       spot: inputs.spot,
     })
     const timesteps = scheduler.timesteps.slice(first)
-    guides = Guides.plan(model, request, inputs.guides, { timesteps, latent: size })
+    guides = Guides.plan(model, request, inputs.guides, { timesteps, latent: size, words })
     const at = { step: 0, steps: calls, sigma: scheduler.sigmas[first] ?? 0, milliseconds: 0 }
     for (const notice of [...seam.notices, ...(guides?.notices ?? [])]) yield { ...at, notice }
     const { batch } = words
     // The text encoder runs beside the compilation where it is another runtime: both wait for other things.
-    const encoding = timed(timings, 'text', () => words.encode().then(() => guides?.encode()))
+    const encoding = timed(timings, 'text', () => words.encode())
     // Looked at below; a failure before that must not count as unhandled.
     encoding.catch(() => undefined)
     if (backend.name !== 'webgpu') await encoding
@@ -352,7 +352,7 @@ export async function* generate(
       ...(attention && { attention }),
       ...(attention && seam.tokenWeights && { tokenWeights: seam.tokenWeights }),
       schedule: {
-        timesteps: scheduler.timesteps.slice(first),
+        timesteps,
         sigmas: scheduler.sigmas.slice(first, first + calls),
       },
       ...(inputs.keep && { checkpoints }),

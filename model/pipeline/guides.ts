@@ -22,14 +22,13 @@ import type { Graph } from '../graph/ops.ts'
 import type { Backend, Program } from '../graph/program.ts'
 import { joinFloats } from '../tensor/join.ts'
 import { toChannelsLast } from '../tensor/layout.ts'
-import { lawOfDialect } from '../text/laws.ts'
-import { PromptEncoder } from '../text/prompt-encoder.ts'
 import { timestepSinusoid } from '../unet/timestep.ts'
+import type { Conditioning } from './conditioning.ts'
 import type { DiffusionModel } from './diffusion-model.ts'
 import { findNonFiniteLayer, firstNonFinite, nonFiniteError } from './finite.ts'
 import { joinedSets, type GuideInputs, type PlannedGuide, planGuide } from './guide-plan.ts'
 import { GuidedProgram } from './guided-program.ts'
-import { type BatchTexts, batchTexts } from './rows.ts'
+import type { BatchTexts } from './rows.ts'
 import type { LatentSize } from './start.ts'
 
 export type { GuideInputs } from './guide-plan.ts'
@@ -47,6 +46,8 @@ export interface GuideOptions {
   /** Of the evaluations that are made. */
   readonly timesteps: readonly number[]
   readonly latent: LatentSize
+  /** What the run says: nets see each row's own text. */
+  readonly words: Conditioning
 }
 
 type Values = Record<string, Float32Array>
@@ -75,11 +76,11 @@ export class Guides {
   readonly notices: readonly string[]
   /** How strong the residuals were, evaluation by evaluation. */
   readonly readings: GuideReading[] = []
-  readonly #model: DiffusionModel
   readonly #request: ResolvedRequest
   readonly #inputs: GuideInputs
   readonly #timesteps: readonly number[]
   readonly #latent: LatentSize
+  readonly #words: Conditioning
   readonly #batch: BatchTexts
   readonly #guides: readonly Guide[]
   readonly #slots: readonly Slot[]
@@ -89,7 +90,6 @@ export class Guides {
   #joins = false
   /** Key among the sets of what acts at the evaluation that is due. */
   #due = ''
-  #encoder: PromptEncoder | undefined
   /** What the UNet has. */
   #current: Values = {}
   #isZero = false
@@ -112,14 +112,14 @@ export class Guides {
     model: DiffusionModel,
     request: ResolvedRequest,
     inputs: GuideInputs,
-    { timesteps, latent }: GuideOptions,
+    { timesteps, latent, words }: GuideOptions,
   ) {
-    this.#model = model
     this.#request = request
     this.#inputs = inputs
     this.#timesteps = timesteps
     this.#latent = latent
-    this.#batch = batchTexts(request, model.tokenizer, timesteps.length)
+    this.#words = words
+    this.#batch = words.texts
     const { guides } = inputs
     if (guides.length > guideLimits.guides) {
       throw new AttuneError(
@@ -162,22 +162,6 @@ export class Guides {
   /** Bytes of activations of the largest program. */
   get activationBytes(): number {
     return Math.max(0, ...this.#programs.map(({ stats }) => stats.activationBytes))
-  }
-
-  /** Runs the text encoder for all that the run will say: on wasm it must not run beside networks. */
-  async encode(): Promise<void> {
-    if (!this.act) return
-    const { emphasis, dialect = 'plain', clipSkip } = this.#request
-    this.#encoder = new PromptEncoder(await this.#model.textEncoder(), this.#model.tokenizer, {
-      law: emphasis ?? lawOfDialect(dialect),
-      clipSkip: clipSkip - 1,
-    })
-    let last = ''
-    for (let call = 0; call < this.#timesteps.length; call++) {
-      const key = this.#textKey(call)
-      if (key !== last) await this.#encodings(call)
-      last = key
-    }
   }
 
   /**
@@ -343,9 +327,9 @@ export class Guides {
     }
     // What stays is given once: a program keeps its inputs.
     if (!guide.given['hintEmbedding']) inputs['hintEmbedding'] = prepared.hint
-    const key = this.#textKey(call)
+    const key = this.#words.textKeyAt(call)
     if (guide.textKey !== key) {
-      const texts = await this.#encodings(call)
+      const texts = await this.#words.encodingsAt(call)
       const encoderHiddenStates = joinFloats(rows.map(row => texts[row] as Float32Array))
       const { textKeyValues } = await prepared.text.run({ encoderHiddenStates })
       invariant(textKeyValues, 'projections of the text')
@@ -430,21 +414,5 @@ export class Guides {
 
   get #textTokens(): number {
     return this.#batch.layout.sources[0]?.length ?? 0
-  }
-
-  /** Equal keys mean equal texts of all rows. */
-  #textKey(call: number): string {
-    return this.#batch.rows.map(({ plan, row }) => plan.keyAt(row, call)).join('\n')
-  }
-
-  /** The encoding of each row's own text, [S, E]: regions and borrowed words are the UNet's alone. */
-  async #encodings(call: number): Promise<Float32Array[]> {
-    const encoder = this.#encoder
-    invariant(encoder, 'texts that were encoded')
-    const result: Float32Array[] = []
-    for (const { plan, row } of this.#batch.rows) {
-      result.push((await plan.encodingAt(row, call, encoder, this.#batch.chunksEach)).data)
-    }
-    return result
   }
 }
