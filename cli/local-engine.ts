@@ -5,7 +5,7 @@
 import { fileURLToPath } from 'node:url'
 import { readMask, readPicture } from '../host/images.ts'
 import { StepMapsCollector } from '../host/maps/step-maps.ts'
-import { openBackend } from './backend.ts'
+import { openBackend } from '../host/seat/backend.ts'
 import { type HostModelFolder, openModelFolder } from '../host/model-folder.ts'
 import type { StepMaps } from '../model/attention/recording.ts'
 import { AttuneError } from '../model/contract/errors.ts'

@@ -3,7 +3,7 @@
  * library's; what is here would be the rest of the caller's network.
  */
 import { pathToFileURL } from 'node:url'
-import { openBackend } from '../cli/backend.ts'
+import { openBackend } from '../host/seat/backend.ts'
 import type { HostArray } from '../model/attention/cross-attention.ts'
 import type { Backend } from '../model/graph/program.ts'
 import { elementCount, lastAxis, type Shape } from '../model/tensor/shape.ts'

@@ -5,8 +5,8 @@
 import { fileURLToPath } from 'node:url'
 import { parentPort, workerData } from 'node:worker_threads'
 import { AttuneError, invariant } from '../../model/contract/errors.ts'
-import { isSoftwareAdapter } from '../../model/gpu/device.ts'
 import { type EngineMessage, toErrorRecord, transferList } from '../../model/worker/messages.ts'
+import { adapterFacts } from '../../model/worker/place.ts'
 import { EngineSeat } from '../../model/worker/seat.ts'
 import { openModelFolder } from '../model-folder.ts'
 import { openNodeAdapter } from '../webgpu.ts'
@@ -32,17 +32,7 @@ function post(message: EngineMessage): void {
 }
 
 const seat = new EngineSeat({
-  async describeAdapter() {
-    const adapter = await openNodeAdapter()
-    const { info, features, limits } = adapter
-    const name = [info.vendor, info.architecture, info.description || info.device].filter(Boolean).join(' ')
-    return {
-      name,
-      software: isSoftwareAdapter(adapter),
-      shaderF16: features.has('shader-f16'),
-      maxBufferBytes: Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize),
-    }
-  },
+  describeAdapter: async () => adapterFacts(await openNodeAdapter()),
   openBackend: openHostBackend,
   openFolder(location) {
     if (location.kind === 'url' && location.url.startsWith('file:'))

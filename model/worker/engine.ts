@@ -12,6 +12,7 @@ import { isSoftwareAdapter } from '../gpu/device.ts'
 import { openFileFolder } from './file-folder.ts'
 import { openHttpFolder } from './http-folder.ts'
 import { type EngineMessage, type RuntimeOptions, toErrorRecord, transferList } from './messages.ts'
+import { adapterFacts, seatBackend } from './place.ts'
 import { type BackendWish, EngineSeat, type SeatBackend } from './seat.ts'
 
 /** What is used of the scope: TypeScript's DOM library describes a window's. */
@@ -58,31 +59,13 @@ async function openBackend({ choice, precision, work }: BackendWish): Promise<Se
     if (backend === 'wasm') return openWasm(notice)
   }
   invariant(adapter, 'a backend was chosen that is not there')
-  const backend = await WebGpuBackend.open(adapter, { precision })
-  return {
-    notice: undefined,
-    name: backend.name,
-    description: backend.description,
-    compile: graph => backend.compile(graph),
-    footprint: graph => backend.footprint(graph),
-    dispose: () => backend.dispose(),
-    check: () => backend.gpu.check(),
-  }
+  return seatBackend(await WebGpuBackend.open(adapter, { precision }), undefined)
 }
 
 /** Computes in f32, whatever precision was asked for. */
 async function openWasm(notice: string | undefined): Promise<SeatBackend> {
   const ort = await import('onnxruntime-web')
-  const backend = OnnxBackend.open({ kind: 'wasm', ort, threads: ort.env.wasm.numThreads || 1 })
-  return {
-    notice,
-    name: backend.name,
-    description: backend.description,
-    compile: graph => backend.compile(graph),
-    footprint: graph => backend.footprint(graph),
-    dispose: () => backend.dispose(),
-    check: () => undefined,
-  }
+  return seatBackend(OnnxBackend.open({ kind: 'wasm', ort, threads: ort.env.wasm.numThreads || 1 }), notice)
 }
 
 async function prepareRuntime({ wasmPaths, threads }: RuntimeOptions): Promise<void> {
@@ -99,17 +82,7 @@ function start(scope: WorkerScope): void {
   const post = (message: EngineMessage): void =>
     scope.postMessage(message, { transfer: transferList(message) })
   const seat = new EngineSeat({
-    async describeAdapter() {
-      const adapter = await openAdapter()
-      const { info, features, limits } = adapter
-      const name = [info.vendor, info.architecture, info.description || info.device].filter(Boolean).join(' ')
-      return {
-        name,
-        software: isSoftwareAdapter(adapter),
-        shaderF16: features.has('shader-f16'),
-        maxBufferBytes: Math.min(limits.maxBufferSize, limits.maxStorageBufferBindingSize),
-      }
-    },
+    describeAdapter: async () => adapterFacts(await openAdapter()),
     openBackend,
     openFolder: location =>
       Promise.resolve(

@@ -10,7 +10,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { openBackend } from '../../cli/backend.ts'
+import { openBackend } from '../../host/seat/backend.ts'
 import { embeddedModel } from '../../cli/local-engine.ts'
 import { openModelFolder } from '../../host/model-folder.ts'
 import type { CapturedAttention } from '../../model/attention/captured.ts'

@@ -17,11 +17,13 @@ from torch import Tensor
 
 from .attention import localisation_loss
 from .common import EMA, Clock, Stop, autocast, load, pick_device, rate, save, work_folder
+from .evaluate.facts import held_out_scenes
 from .fused import quicken
 from .latents import load_vae
 from .muon import Muon, split
 from .networks import make_scheduler
 from .samples import PROMPTS, decode, grid, make_painter, sample
+from .scenes.captions import text_of
 from .scenes.chunks import HELD_OUT, chunk_path
 from .scenes.objects import BY_NAME
 from .tokenizer import Tokenizer
@@ -30,7 +32,7 @@ PLAIN = ("embedding.weight", "embeddings", "conv_out", "text_model.embeddings")
 
 
 class Shard:
-    """One encoded chunk."""
+    """One encoded chunk. `usable`: its rows but for those that the held-out prompts ask for."""
 
     def __init__(self, path: Path):
         self.latents = np.load(path / "latents.npy", mmap_mode="r")
@@ -38,12 +40,15 @@ class Shard:
         self.token_regions = np.load(path / "token_regions.npy")
         self.regions = np.load(path / "regions.npy", mmap_mode="r")
         facts = json.loads((path / "facts.json").read_text())
-        self.simple = np.array([i for i, f in enumerate(facts) if f["kind"] != "full" and all(BY_NAME[t["name"]].iconic for t in f["things"])])
+        reserved = held_out_scenes()
+        words = json.loads((path / "words.json").read_text())
+        self.usable = np.array([i for i, f in enumerate(facts) if not reserved.has(text_of(words[i]), f)])
+        self.simple = np.array([i for i in self.usable if facts[i]["kind"] != "full" and all(BY_NAME[t["name"]].iconic for t in facts[i]["things"])])
 
     def draw(self, rng: np.random.Generator, count: int, focus: float) -> np.ndarray:
         """Rows of one batch: a share of about `focus` comes from scenes with iconic objects only."""
         simple = rng.choice(self.simple, min(int(rng.binomial(count, focus)), len(self.simple)), replace=False)
-        return np.unique(np.concatenate([simple, rng.choice(len(self.ids), count - len(simple), replace=False)]))
+        return np.unique(np.concatenate([simple, rng.choice(self.usable, count - len(simple), replace=False)]))
 
     def take(self, rows: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """rows -> latents [B, 16, h, w], ids [B, 77], token_regions [B, 77], regions [B, 8, h, w]."""
@@ -140,6 +145,8 @@ def main() -> None:
     tokenizer = Tokenizer(work / "tokenizer")
     painter = make_painter(tokenizer).to(device)
     quicken(painter.unet)
+    if device.type == "cpu":
+        painter.text.set_attn_implementation("eager")  # the backward of torch's flash attention is slow here: 7 % of an iteration
     matrices, rest = split(painter, PLAIN)
     optimizers = [Muon(matrices, lr=args.lr, steps=args.steps), torch.optim.AdamW(rest, lr=args.adam_lr, betas=(0.9, 0.98), weight_decay=0.0)]
     peaks, ema, iteration, clock = (args.lr, args.adam_lr), EMA(painter, args.ema), 0, Clock(args.minutes)

@@ -9,6 +9,7 @@ prompt leaves open is absent; `sky` and `ground` list every reading of the phras
 """
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import NotRequired, TypedDict
@@ -120,3 +121,25 @@ def save_prompts(path: Path, prompts: list[Prompt]) -> None:
     """One prompt a line, so that a change shows as one."""
     lines = ",\n".join(json.dumps(prompt, ensure_ascii=False) for prompt in prompts)
     path.write_text(f"[\n{lines}\n]\n")
+
+
+class HeldOut:
+    """What no training scene may be: the caption of a held-out prompt, or its several things in the same colours."""
+
+    def __init__(self, prompts: dict[str, list[Prompt]]):
+        every = [prompt for group in prompts.values() for prompt in group]
+        self.captions = {prompt["prompt"] for prompt in every}
+        self.combinations = {_combination(prompt["things"]) for prompt in every if len(prompt["things"]) > 1}
+
+    def has(self, text: str, facts: dict) -> bool:
+        things = facts["things"]
+        return text in self.captions or (len(things) > 1 and _combination(things) in self.combinations)
+
+
+def _combination(things: list) -> tuple:
+    return tuple(sorted((t["name"], t.get("colour") or "") for t in things))
+
+
+@functools.cache
+def held_out_scenes() -> HeldOut:
+    return HeldOut(load_prompts())
