@@ -35,6 +35,8 @@ export interface GenerateJob {
   readonly mask?: string
   /** What `request.guides` names. */
   readonly guides?: GuideFiles
+  /** What `request.imagePrompts` names. */
+  readonly imagePrompts?: ImagePromptFiles
   /** Watch words: what is asked for comes back as `GenerateResult.attention`, with `live` also `perStep`. */
   readonly capture?: CaptureOptions
   /** See what a point of the picture looks at. */
@@ -66,7 +68,19 @@ export interface GuidePictureFile {
   readonly preprocessor?: string
 }
 
-/** A ControlNet in a picture's record. */
+/** The files of image prompts by their names in the request; every path exists, every picture's header was read. */
+export interface ImagePromptFiles {
+  readonly adapters: readonly {
+    readonly name: string
+    /** A .safetensors file. */
+    readonly path: string
+    /** The folder of its vision encoder. */
+    readonly encoder: string
+  }[]
+  readonly pictures: readonly { readonly name: string; readonly path: string; readonly sha256?: string }[]
+}
+
+/** A ControlNet in a picture's record; adapters and their encoders likewise. */
 export interface GuideNetRecord {
   readonly name: string
   readonly sha256?: string
@@ -124,6 +138,8 @@ export interface GenerateResult {
   readonly model: { readonly name: string; readonly sha256?: string; readonly family?: string }
   /** Of guides. */
   readonly nets?: readonly GuideNetRecord[]
+  /** Of image prompts: adapters, and behind them their vision encoders. */
+  readonly adapters?: readonly (GuideNetRecord & { readonly role: 'ip-adapter' | 'image-encoder' })[]
   readonly adapter: {
     readonly backend: Exclude<Backend, 'auto'>
     readonly name: string

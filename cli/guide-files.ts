@@ -73,7 +73,7 @@ function netName(path: string): string {
 }
 
 /** Names for things that differ, by key; the second of a name is "name (2)". */
-function named<T>(
+export function named<T>(
   items: readonly T[],
   key: (item: T) => string,
   nameOf: (item: T) => string,
@@ -246,7 +246,7 @@ export async function openGuides(
 const modeOf = (resize: GuideResize) => (resize === 'stretch' ? 'resize' : resize)
 
 /** What is there within a moment. */
-async function soon<T>(promise: Promise<T>): Promise<T | undefined> {
+export async function soon<T>(promise: Promise<T>): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<undefined>(done => {
     timer = setTimeout(() => done(undefined), patienceMilliseconds)

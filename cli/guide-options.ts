@@ -153,9 +153,10 @@ export function parseGuide(text: string): GuideArgument {
 }
 
 /** Takes `:weight:start:end` off the end. */
-function splitNumbers(
+export function splitNumbers(
   text: string,
   where: string,
+  words: { readonly example: string; readonly first: string } = { example, first: 'weight' },
 ): { readonly head: string; readonly numbers: readonly number[] } {
   const numbers: number[] = []
   let head = text
@@ -168,11 +169,11 @@ function splitNumbers(
   }
   if (numbers.length > 3) {
     throw wrong(
-      `${where} has ${numbers.length} numbers; there are three: weight, start and end.`,
+      `${where} has ${numbers.length} numbers; there are three: ${words.first}, start and end.`,
       'Leave the others out.',
     )
   }
-  if (/:\s*$/.test(head)) throw wrong(`${where} has an empty value.`, example)
+  if (/:\s*$/.test(head)) throw wrong(`${where} has an empty value.`, words.example)
   return { head, numbers }
 }
 
@@ -181,7 +182,7 @@ function isNumber(text: string): boolean {
   return /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text.trim()) && Number.isFinite(Number(text))
 }
 
-function within(value: number, what: string, least: number, most: number): number {
+export function within(value: number, what: string, least: number, most: number): number {
   if (value >= least && value <= most) return value
   throw wrong(`${what} must be between ${least} and ${most}, but is ${value}.`, 'Correct the value.')
 }

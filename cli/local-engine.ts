@@ -25,6 +25,7 @@ import { workOf } from '../model/pipeline/work.ts'
 import type { NpyArray } from '../model/tensor/npy.ts'
 import type { Engine, GenerateHooks, GenerateJob, GenerateResult } from './engine.ts'
 import { type OpenGuides, openGuides } from './guide-files.ts'
+import { type OpenImagePrompts, openImagePrompts } from './image-prompt-files.ts'
 import { ModelDigest } from './model-record.ts'
 
 /** The embedded model, in the repository and in the packed application. */
@@ -35,6 +36,7 @@ export const localEngine: Engine = {
     const started = performance.now()
     const { model, folder } = await openModel(job, hooks)
     let guides: OpenGuides | undefined
+    let images: OpenImagePrompts | undefined
     try {
       const digest = await ModelDigest.lookUp(folder, job.model === undefined, { signal: hooks.signal })
       const recorded = await digest.record(job.model)
@@ -44,6 +46,7 @@ export const localEngine: Engine = {
       if (request.guides) {
         guides = await openGuides(job.guides, request.guides, model, request, hooks.signal)
       }
+      if (request.imagePrompts) images = await openImagePrompts(job.imagePrompts, model, hooks.signal)
       const loaded = performance.now()
       const { gigaflop, parameters } = workOf(model, request, guides?.nets)
       const { backend: wanted } = job
@@ -59,7 +62,7 @@ export const localEngine: Engine = {
           repair: repaired,
           steps,
           perStep,
-        } = await draw(model, backend, request, { job, hooks, digest, guides })
+        } = await draw(model, backend, request, { job, hooks, digest, guides, images })
         const timings = {
           load: loaded - started,
           device: opened - loaded,
@@ -83,6 +86,7 @@ export const localEngine: Engine = {
           used,
           model: await digest.record(job.model),
           ...(guides && { nets: await guides.records() }),
+          ...(images && { adapters: await images.records() }),
           adapter: { backend: backend.name as 'webgpu' | 'wasm' | 'cpu', name: backend.description },
           timings,
           peakBytes: { host: process.resourceUsage().maxRSS * 1024, gpu: result.activationBytes },
@@ -92,6 +96,7 @@ export const localEngine: Engine = {
       }
     } finally {
       await guides?.close()
+      await images?.close()
       await model.close()
     }
   },
@@ -140,21 +145,23 @@ interface Surroundings {
   readonly hooks: GenerateHooks
   readonly digest: ModelDigest
   readonly guides: OpenGuides | undefined
+  readonly images: OpenImagePrompts | undefined
 }
 
 async function draw(
   model: DiffusionModel,
   backend: Backend,
   request: ResolvedRequest,
-  { job, hooks, digest, guides }: Surroundings,
+  { job, hooks, digest, guides, images }: Surroundings,
 ): Promise<Drawing> {
-  const inputs = await readInputs(job, request, guides)
+  const inputs = await readInputs(job, request, guides, images)
   const steps: number[] = []
   // A repair draws several times: which of them is kept is known at its end.
   const drawings = new Map<number, StepMapsCollector>()
   const show = (progress: DenoiseProgress | RepairProgress): void => {
     digest.begin()
     guides?.hash()
+    images?.hash()
     const { step, steps: total, sigma, milliseconds, tile, notice } = progress
     const attempt = 'attempt' in progress && {
       attempt: { number: progress.attempt, of: progress.attempts },
@@ -202,18 +209,14 @@ export function otherModelNotice(
   now: { readonly name: string; readonly sha256?: string },
 ): string | undefined {
   const hasDigests = before.sha256 !== undefined && now.sha256 !== undefined
+  // Names are for people: the embedded model's was written small in earlier versions.
+  const isNamedSo = before.name === undefined || before.name.toLowerCase() === now.name.toLowerCase()
   // A1111 names a model by the first ten digits.
-  const isSame = hasDigests
-    ? now.sha256.startsWith(before.sha256.toLowerCase())
-    : before.name === undefined || before.name === now.name
+  const isSame = hasDigests ? now.sha256.startsWith(before.sha256.toLowerCase()) : isNamedSo
   if (isSame) return undefined
-  const [was, is] =
-    before.name === undefined || before.name === now.name
-      ? [
-          `another state of ${now.name} (${before.sha256?.slice(0, 10)})`,
-          now.sha256?.slice(0, 10) ?? now.name,
-        ]
-      : [before.name, now.name]
+  const [was, is] = isNamedSo
+    ? [`another state of ${now.name} (${before.sha256?.slice(0, 10)})`, now.sha256?.slice(0, 10) ?? now.name]
+    : [before.name, now.name]
   return `The picture was drawn by ${was}, and this is ${is}: its recomputed original will be another picture. Name its model with --model.`
 }
 
@@ -221,6 +224,7 @@ async function readInputs(
   job: GenerateJob,
   request: ResolvedRequest,
   guides: OpenGuides | undefined,
+  images: OpenImagePrompts | undefined,
 ): Promise<GenerateInputs> {
   const { width, height } = request
   return {
@@ -236,6 +240,14 @@ async function readInputs(
     ...(guides &&
       request.guides && {
         guides: { guides: request.guides, nets: guides.nets, pictures: guides.pictures },
+      }),
+    ...(images &&
+      request.imagePrompts && {
+        imagePrompts: {
+          prompts: request.imagePrompts,
+          adapters: images.adapters,
+          pictures: images.pictures,
+        },
       }),
   }
 }

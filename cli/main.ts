@@ -12,6 +12,7 @@ import { mapsCommand } from './maps-options.ts'
 import { explainCommand, generateCommand, readExplainArguments, readGenerateArguments } from './options.ts'
 import { preprocessCommand } from './preprocess-options.ts'
 import { serveCommand } from './serve-options.ts'
+import { similarCommand } from './similar-options.ts'
 
 /**
  * Runs one command line.
@@ -97,6 +98,7 @@ async function run(argv: readonly string[], io: CommandIO, engine: Engine | unde
     })
 
   program.addCommand(preprocessCommand(io))
+  program.addCommand(similarCommand(io))
   program.addCommand(serveCommand(io, version))
 
   configure(program, io)

@@ -53,7 +53,7 @@ export class ModelDigest {
 
   /** The record; without a digest where it is not ready. Hashing goes on, for the next picture. */
   async record(modelPath: string | undefined): Promise<ModelRecord> {
-    const name = modelPath === undefined ? 'storybook' : basename(resolve(modelPath))
+    const name = modelPath === undefined ? 'Storybook' : basename(resolve(modelPath))
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<undefined>(done => {
       timer = setTimeout(() => done(undefined), patienceMilliseconds)

@@ -31,6 +31,12 @@ import {
   readGuideArguments,
 } from './guide-options.ts'
 import {
+  addImagePromptOptions,
+  type ImagePromptArguments,
+  type RawImagePromptOptions,
+  readImagePromptArguments,
+} from './image-prompt-options.ts'
+import {
   addMapsOptions,
   type MapsArguments,
   type MeterTime,
@@ -54,6 +60,8 @@ export interface DrawArguments {
   readonly overwrite: boolean
   /** ControlNets and their pictures. */
   readonly guides?: GuideArguments
+  /** IP-Adapters and their pictures. */
+  readonly imagePrompts?: ImagePromptArguments
   readonly maps?: MapsArguments
   /** Measure what each source of attention brings. */
   readonly meter?: MeterTime
@@ -68,11 +76,7 @@ export interface GenerateArguments extends DrawArguments {
 }
 
 /** The words of the contract that a later version brings: [flags, what it will be]. */
-const laterOptions: readonly (readonly [flags: string, what: string])[] = [
-  ['--lora [file]', 'LoRA files'],
-  ['--image-prompt [adapter=image]', 'image prompts'],
-  ['--image-encoder [dir]', 'image prompts'],
-]
+const laterOptions: readonly (readonly [flags: string, what: string])[] = [['--lora [file]', 'LoRA files']]
 
 /** Numbers of the request and the option that sets each: for parsing and for messages. */
 const numberOptions = {
@@ -92,7 +96,7 @@ const otherOptions: Readonly<Record<string, string>> = {
 }
 
 /** Values of the options that every command that draws has, as commander leaves them. */
-export interface RawDrawOptions extends RawMapsOptions, RawGuideOptions {
+export interface RawDrawOptions extends RawMapsOptions, RawGuideOptions, RawImagePromptOptions {
   readonly backend: Backend
   readonly model?: string
   readonly tokenizer?: string
@@ -188,6 +192,7 @@ export function addDrawOptions(command: Command): Command {
     .option('--init <image>', 'begin from a picture')
     .option('--mask <image>', 'with --init: draw only the white parts anew')
   addGuideOptions(command)
+  addImagePromptOptions(command)
     .option('--latents <file.npy>', 'initial noise, [1, C, h, w] floats of unit variance')
     .option('--step-noise <file.npy>', 'the draws of ancestral samplers, [draws, 1, C, h, w]')
     .option('--save-latents <file.npy>', 'write the final latents, [1, C, h, w]')
@@ -301,6 +306,7 @@ export function readDrawArguments(raw: RawDrawOptions): DrawArguments {
     throw new AttuneError('bad-argument', '--mask needs the picture that it belongs to.', 'Add --init IMAGE.')
   }
   const guides = readGuideArguments(raw)
+  const imagePrompts = readImagePromptArguments(raw)
   const maps = readMapsArguments(raw)
   const meter = readMeter(raw.meter)
   return {
@@ -309,6 +315,7 @@ export function readDrawArguments(raw: RawDrawOptions): DrawArguments {
     overwrite: raw.overwrite === true,
     effects: raw.effects,
     ...(guides && { guides }),
+    ...(imagePrompts && { imagePrompts }),
     ...(maps && { maps }),
     ...(meter !== undefined && { meter }),
     ...pick(raw, ['model', 'tokenizer', 'out', 'latents', 'stepNoise', 'saveLatents', 'init', 'mask']),

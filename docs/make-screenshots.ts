@@ -138,12 +138,55 @@ const shots: readonly Shot[] = [
     async act(page) {
       await draw(page)
       await page.getByRole('tab', { name: /Places/ }).click()
-      await page.getByRole('button', { name: 'Add a region' }).click()
+      await page.getByRole('button', { name: 'Draw a rectangle' }).click()
       await page.mouse.move(480, 100)
       await page.mouse.down()
       await page.mouse.move(720, 400, { steps: 6 })
       await page.mouse.up()
       await page.keyboard.type('a yellow sun')
+      await page.waitForTimeout(300)
+    },
+  },
+  {
+    name: 'source',
+    async act(page) {
+      await draw(page)
+      await page.locator('[data-focus=picture]').focus()
+      await page.keyboard.press('i')
+      await page.getByRole('region', { name: 'Source picture' }).waitFor()
+      await rest(page)
+      await page.waitForTimeout(4500)
+    },
+  },
+  ...(['inpainting', 'inpainting-small'] as const).map(
+    (name): Shot => ({
+      name,
+      ...(name === 'inpainting-small' && { size: small }),
+      async act(page) {
+        await draw(page)
+        await page.locator('[data-focus=picture]').focus()
+        await page.keyboard.press('m')
+        const box = await page.locator('[data-brush]').boundingBox()
+        const to = (x: number, y: number) =>
+          page.mouse.move((box?.x ?? 0) + x * (box?.width ?? 0), (box?.y ?? 0) + y * (box?.height ?? 0), {
+            steps: 6,
+          })
+        await to(0.3, 0.5)
+        await page.mouse.down()
+        await to(0.6, 0.45)
+        await to(0.5, 0.7)
+        await page.mouse.up()
+        await to(0.7, 0.3)
+        await page.waitForTimeout(4500)
+      },
+    }),
+  ),
+  {
+    name: 'guide-without-network',
+    size: small,
+    async act(page) {
+      await page.getByRole('button', { name: 'Guide', exact: true }).click()
+      await page.getByText('No ControlNet yet').scrollIntoViewIfNeeded()
       await page.waitForTimeout(300)
     },
   },

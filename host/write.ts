@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto'
 import { access, constants, link, mkdir, open, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, extname, join } from 'node:path'
 import { AttuneError } from '../model/contract/errors.ts'
+import { errorNumber, writeFailure } from './disk-errors.ts'
 
 export interface WriteOptions {
   /** Replace a file of that name. Otherwise an existing one is an error, even if it appears at the last moment. */
@@ -14,7 +15,7 @@ export interface WriteOptions {
 
 /**
  * Writes a whole file or nothing. Makes the folder.
- * @throws AttuneError `bad-file` naming the cause; an existing file without `overwrite` has the cause `EEXIST`
+ * @throws AttuneError `disk-full`, or `bad-file` naming the cause; an existing file without `overwrite` has the cause `EEXIST`
  */
 export async function writeFileAtomic(
   path: string,
@@ -40,7 +41,7 @@ export async function writeFileAtomic(
     else await publishNew(temporary, path)
     await syncFolder(folder)
   } catch (error) {
-    throw explain(error, path)
+    throw writeFailure(error, path, 'Choose another place with --out.')
   } finally {
     // Its failure (the folder has gone) must not hide the error that is on its way.
     await rm(temporary, { force: true }).catch(() => undefined)
@@ -80,7 +81,7 @@ export async function exists(path: string): Promise<boolean> {
 
 /** Whether a write failed because the file is already there. */
 export function isExisting(error: unknown): boolean {
-  return error instanceof AttuneError && errorCode(error.cause) === 'EEXIST'
+  return error instanceof AttuneError && errorNumber(error.cause) === 'EEXIST'
 }
 
 /**
@@ -91,7 +92,7 @@ async function makeFolder(path: string): Promise<void> {
   try {
     await mkdir(path)
   } catch (error) {
-    const code = errorCode(error)
+    const code = errorNumber(error)
     // Roots of drives answer EPERM or EISDIR.
     const there = await stat(path).catch(() => undefined)
     if (there?.isDirectory()) return
@@ -102,7 +103,7 @@ async function makeFolder(path: string): Promise<void> {
     await makeFolder(parent)
     await mkdir(path).catch((late: unknown) => {
       // Somebody else made it in between.
-      if (errorCode(late) !== 'EEXIST') throw late
+      if (errorNumber(late) !== 'EEXIST') throw late
     })
   }
 }
@@ -134,7 +135,7 @@ async function publishNew(temporary: string, path: string): Promise<void> {
     // A hard link is the one operation that names a file only if the name is free.
     await retrying(() => link(temporary, path))
   } catch (error) {
-    const code = errorCode(error)
+    const code = errorNumber(error)
     if (code === 'EEXIST' || !linkless.has(code)) throw error
     // exFAT and some network folders have no hard links: take the name with an empty file, then replace that.
     await (await open(path, 'wx')).close()
@@ -153,7 +154,7 @@ async function retrying<T>(action: () => Promise<T>): Promise<T> {
     try {
       return await action()
     } catch (error) {
-      const code = errorCode(error)
+      const code = errorNumber(error)
       const held =
         code === 'EBUSY' || (process.platform === 'win32' && (code === 'EPERM' || code === 'EACCES'))
       if (!held || attempt === 5) throw error
@@ -171,29 +172,4 @@ async function syncFolder(folder: string): Promise<void> {
   } catch {
     // Network folders may refuse; the file itself is flushed.
   }
-}
-
-function errorCode(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : ''
-}
-
-function explain(error: unknown, path: string): AttuneError {
-  if (error instanceof AttuneError) return error
-  const [why, remedy] = causes[errorCode(error)] ?? [
-    error instanceof Error ? error.message : String(error),
-    'Choose another place with --out.',
-  ]
-  return new AttuneError('bad-file', `${path} cannot be written: ${why}.`, remedy, { cause: error })
-}
-
-const causes: Readonly<Record<string, readonly [why: string, remedy: string]>> = {
-  EEXIST: ['a file of that name is there', 'Choose another name, or add --overwrite to replace it.'],
-  ENOSPC: ['the disk is full', 'Free some space and try again.'],
-  EDQUOT: ['the quota of the disk is used up', 'Free some space and try again.'],
-  EACCES: ['the folder does not allow it', 'Choose a folder that you may write to.'],
-  EPERM: ['the folder does not allow it', 'Choose a folder that you may write to.'],
-  EROFS: ['the disk is read-only', 'Choose a folder on another disk.'],
-  EISDIR: ['it is a folder', 'Name a file in that folder.'],
-  ENOTDIR: ['a part of the path is a file, not a folder', 'Choose another path.'],
-  ENAMETOOLONG: ['the name is too long', 'Choose a shorter name.'],
 }

@@ -121,6 +121,12 @@ async function writeResult(
       ...(sha256 !== undefined && { sha256 }),
     })),
     ...(result.nets ?? []).map(net => ({ role: 'control-net', ...net })),
+    ...(job.imagePrompts?.pictures ?? []).map(({ name, sha256 }) => ({
+      role: 'image-prompt',
+      name,
+      ...(sha256 !== undefined && { sha256 }),
+    })),
+    ...(result.adapters ?? []),
     ...(args.latents ? [{ role: 'latents', name: basename(args.latents) }] : []),
     ...(args.stepNoise ? [{ role: 'step-noise', name: basename(args.stepNoise) }] : []),
   ]
@@ -241,7 +247,7 @@ function tellRepair({ repair, used }: GenerateResult, { json }: DrawArguments, i
 function report(result: GenerateResult, files: WrittenFiles, args: DrawArguments, io: CommandIO): void {
   const { used, timings, adapter, peakBytes, model } = result
   if (args.json) {
-    const { width, height, steps, guidanceScale, sampler, precision, seed, guides } = used
+    const { width, height, steps, guidanceScale, sampler, precision, seed, guides, imagePrompts } = used
     const settings = { width, height, steps, guidance: guidanceScale, sampler, precision }
     writeJson(io, {
       type: 'done',
@@ -251,6 +257,9 @@ function report(result: GenerateResult, files: WrittenFiles, args: DrawArguments
       // Masks stand in the picture's record.
       ...(guides && {
         guides: guides.map(({ mask, ...guide }) => ({ ...guide, hasMask: mask !== undefined })),
+      }),
+      ...(imagePrompts && {
+        imagePrompts: imagePrompts.map(({ mask, ...prompt }) => ({ ...prompt, hasMask: mask !== undefined })),
       }),
       model,
       adapter,

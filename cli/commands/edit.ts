@@ -9,11 +9,13 @@ import { editedPrompt } from '../../model/attention/edit/words.ts'
 import { type Controls, type EditControl, editSchema, hasNoControls } from '../../model/contract/controls.ts'
 import { AttuneError } from '../../model/contract/errors.ts'
 import type { ControlGuide } from '../../model/contract/guides.ts'
+import type { ImagePrompt } from '../../model/contract/image-prompts.ts'
 import type { GenerateRequest } from '../../model/contract/request.ts'
 import { withSwaps } from '../../model/pipeline/swaps.ts'
 import type { EditArguments } from '../edit-options.ts'
 import type { Engine } from '../engine.ts'
 import { checkGuides, type CheckedGuides } from '../guide-files.ts'
+import { type CheckedImagePrompts, checkImagePrompts } from '../image-prompt-files.ts'
 import { type CommandIO, printableText, writeJson } from '../io.ts'
 import { drawPicture } from './draw.ts'
 import { isThere, prepareJob, promptWords, refuseControls, refuseSeveralTexts, tellProblems } from './job.ts'
@@ -30,8 +32,13 @@ export async function edit(
   const recorded = await readRecordedPicture(path)
   refuseInputs(recorded, args)
   const guided = await sameGuides(args, recorded.request.guides ?? [], io)
+  const prompted = await sameImagePrompts(args, recorded.request.imagePrompts ?? [], io)
   const { request: edited, notices } = editedRequest(args, recorded.request)
-  const request = guided ? { ...edited, guides: [...guided.guides] } : edited
+  const request = {
+    ...edited,
+    ...(guided && { guides: [...guided.guides] }),
+    ...(prompted && { imagePrompts: [...prompted.prompts] }),
+  }
   refuseControls(request)
   const target = await chooseTarget(args, request, io)
   const before =
@@ -39,12 +46,17 @@ export async function edit(
   if (before && before.path === target.path) {
     throw wrong('--before and --out name the same file.', 'Give them different names.')
   }
-  const job = await prepareJob(args, request, io, guided?.files)
+  const job = await prepareJob(args, request, io, { guides: guided?.files, imagePrompts: prompted?.files })
   const { edit: _, ...others } = request.controls ?? {}
   if (args.effects && !hasNoControls(others)) job.measureEffects = true
   if (before) job.sourcePicture = true
   if (recorded.model) job.recordedModel = recorded.model
-  for (const text of [...recorded.notices, ...notices, ...(guided?.notices ?? [])]) {
+  for (const text of [
+    ...recorded.notices,
+    ...notices,
+    ...(guided?.notices ?? []),
+    ...(prompted?.notices ?? []),
+  ]) {
     if (args.json) writeJson(io, { type: 'notice', text })
     else io.stderr.write(`${printableText(text)}\n`)
   }
@@ -123,6 +135,53 @@ async function sameGuides(
     if (!before || (before.model === model && before.image === image)) return []
     return [
       `Guide ${index + 1} was "${before.model}=${before.image}", and is "${model}=${image}": with other files the recomputed original will differ from the picture.`,
+    ]
+  })
+  return { ...checked, notices }
+}
+
+/** Image prompts likewise: the adapters and pictures again, in order; scales, windows and masks are the picture's. */
+async function sameImagePrompts(
+  { imagePrompts: given }: EditArguments,
+  recorded: readonly ImagePrompt[],
+  io: CommandIO,
+): Promise<(CheckedImagePrompts & { readonly notices: readonly string[] }) | undefined> {
+  const words = recorded.map(({ adapter, image }) => `--image-prompt "${adapter}=${image}"`).join(' ')
+  const again = `Give the same again, with the paths on this machine: ${words}.`
+  if (!given) {
+    if (recorded.length === 0) return undefined
+    throw wrong(
+      `The picture was drawn with ${recorded.length === 1 ? 'an image prompt' : `${recorded.length} image prompts`}, whose files it does not hold: without them the original cannot be recomputed.`,
+      again,
+    )
+  }
+  if (recorded.length === 0) {
+    throw wrong(
+      "--image-prompt is given, but the picture's record says nothing of one.",
+      'Leave it out, or draw a new picture with attune generate.',
+    )
+  }
+  if (given.items.length !== recorded.length) {
+    throw wrong(
+      `--image-prompt is given ${given.items.length} times, but the picture was drawn with ${recorded.length}.`,
+      again,
+    )
+  }
+  const files = new Set(['adapter', 'image'])
+  const settings = given.items.flatMap(item => Object.keys(item).filter(key => !files.has(key)))
+  const [setting] = [...settings, ...(given.rule ? ['rule'] : [])]
+  if (setting !== undefined) {
+    throw wrong(
+      `attune edit takes no ${setting} of --image-prompt: the picture's own settings draw it again.`,
+      'Leave it out, or draw a new picture with attune generate.',
+    )
+  }
+  const checked = await checkImagePrompts(given, io.cwd, recorded)
+  const notices = checked.prompts.flatMap(({ adapter, image }, index) => {
+    const before = recorded[index]
+    if (!before || (before.adapter === adapter && before.image === image)) return []
+    return [
+      `Image prompt ${index + 1} was "${before.adapter}=${before.image}", and is "${adapter}=${image}": with other files the recomputed original will differ from the picture.`,
     ]
   })
   return { ...checked, notices }

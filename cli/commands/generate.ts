@@ -11,6 +11,7 @@ import type { CommandIO } from '../io.ts'
 import type { GenerateArguments } from '../options.ts'
 import { drawPicture } from './draw.ts'
 import { checkGuides, type CheckedGuides } from '../guide-files.ts'
+import { type CheckedImagePrompts, checkImagePrompts } from '../image-prompt-files.ts'
 import { prepareJob, refuseControls, refuseSeveralTexts, tellProblems } from './job.ts'
 import { chooseTarget } from './picture-target.ts'
 
@@ -22,8 +23,9 @@ export async function generate(
 ): Promise<void> {
   const target = await chooseTarget(args, args.request, io)
   const guides = args.guides && (await checkGuides(args.guides, io.cwd))
-  const request = await requestOf(args, guides, io)
-  const job = await prepareJob(args, request, io, guides?.files)
+  const images = args.imagePrompts && (await checkImagePrompts(args.imagePrompts, io.cwd))
+  const request = await requestOf(args, guides, images, io)
+  const job = await prepareJob(args, request, io, { guides: guides?.files, imagePrompts: images?.files })
   if (args.effects && !hasNoControls(request.controls)) job.measureEffects = true
   if (args.repair) {
     refuseSeveralTexts(withSwaps(request).prompt, request.dialect, 'A repair needs')
@@ -38,14 +40,16 @@ export async function generate(
 async function requestOf(
   { request, controls }: GenerateArguments,
   guided: CheckedGuides | undefined,
+  images: CheckedImagePrompts | undefined,
   io: CommandIO,
 ): Promise<GenerateRequest> {
-  if (!controls && !guided) return request
+  if (!controls && !guided && !images) return request
   const read = (path: string) => readControlMask(resolve(io.cwd, path))
   const whole = parseRequest({
     ...request,
     ...(controls && { controls: await resolveControls(controls, read) }),
     ...(guided && { guides: guided.guides }),
+    ...(images && { imagePrompts: images.prompts }),
   })
   refuseControls(whole)
   return whole

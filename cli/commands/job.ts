@@ -21,7 +21,7 @@ import { textPieces } from '../../model/prompt/types.ts'
 import { drawsSwaps, undrawnProblems } from '../../model/prompt/undrawn.ts'
 import { type NpyArray, readNpy } from '../../model/tensor/npy.ts'
 import { chunkContent } from '../../model/text/chunks.ts'
-import type { GenerateJob, GuideFiles } from '../engine.ts'
+import type { GenerateJob, GuideFiles, ImagePromptFiles } from '../engine.ts'
 import { type CommandIO, printableText, writeJson } from '../io.ts'
 import type { MapsArguments } from '../maps-options.ts'
 import type { DrawArguments } from '../options.ts'
@@ -34,19 +34,23 @@ export type Job = { -readonly [K in keyof GenerateJob]: GenerateJob[K] }
 
 /**
  * Reads and checks the files that a run takes in.
- * @param guides looked at already, since the request has their names
+ * @param files looked at already, since the request has their names
  */
 export async function prepareJob(
   args: DrawArguments,
   request: GenerateRequest,
   io: CommandIO,
-  guides?: GuideFiles,
+  files: {
+    readonly guides?: GuideFiles | undefined
+    readonly imagePrompts?: ImagePromptFiles | undefined
+  } = {},
 ): Promise<Job> {
   const path = (text: string) => resolve(io.cwd, text)
   const job: Job = {
     request,
     backend: args.backend,
-    ...(guides && { guides }),
+    ...(files.guides && { guides: files.guides }),
+    ...(files.imagePrompts && { imagePrompts: files.imagePrompts }),
   }
   if (args.model !== undefined) {
     // A word without a slash may be the id of an installed model: the engine's library decides.

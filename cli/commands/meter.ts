@@ -7,22 +7,30 @@ import { shortLayer } from '../../host/maps/names.ts'
 
 /** What is said where nothing is measured. */
 export const oneSource =
-  'meter: the prompt is the only source that the picture asks, so it brings all. Add --region, or edit a picture, to compare.'
+  'meter: the prompt is the only source that the picture asks, so it brings all. Add --region or --image-prompt, or edit a picture, to compare.'
 
-/** True where the picture asks more than the prompt: regions, the borrowed words of an edit. */
+/** True where the picture asks more than the prompt: regions, the borrowed words of an edit, image prompts. */
 export function hasSeveralSources(
-  request: Pick<GenerateRequest, 'prompt' | 'dialect' | 'controls'>,
+  request: Pick<GenerateRequest, 'prompt' | 'dialect' | 'controls' | 'imagePrompts'>,
 ): boolean {
   const { controls } = withSwaps(request)
-  return controls?.regions !== undefined || controls?.edit !== undefined
+  const isPrompted = (request.imagePrompts?.length ?? 0) > 0
+  return isPrompted || controls?.regions !== undefined || controls?.edit !== undefined
 }
 
 /** What each source is called, in their order. */
-export function sourceNames({ sources }: MeterReading, request: Parameters<typeof withSwaps>[0]): string[] {
+export function sourceNames(
+  { sources }: MeterReading,
+  request: Parameters<typeof withSwaps>[0] & {
+    readonly imagePrompts?: readonly { readonly image: string }[]
+  },
+): string[] {
   const { regions } = withSwaps(request).controls ?? {}
-  return sources.map(({ kind, region }) => {
+  const { imagePrompts = [] } = request
+  return sources.map(({ kind, region, image }) => {
     if (kind === 'own') return 'the prompt'
     if (kind === 'borrowed') return 'kept from the original'
+    if (kind === 'image') return `image ${(image ?? 0) + 1} "${imagePrompts[image ?? 0]?.image ?? ''}"`
     const text = regions?.regions[region ?? 0]?.prompt ?? ''
     return `region ${(region ?? 0) + 1} "${text.length > 40 ? `${text.slice(0, 39)}…` : text}"`
   })

@@ -8,6 +8,7 @@ import { join, resolve, sep } from 'node:path'
 import { AttuneError } from '../../model/contract/errors.ts'
 import type { Recipe } from '../../model/image/foreign-metadata/index.ts'
 import { closeQuietly, type Database, indexError, isIndexDamage, openIndex, setAside } from './database.ts'
+import { EmbeddingIndex } from './embeddings.ts'
 import { Favourites } from './favourites.ts'
 import { readPictureFacts } from './picture-file.ts'
 import { type GalleryQuery, parseQuery } from './query.ts'
@@ -96,6 +97,11 @@ export class Gallery {
 
   get folders(): readonly string[] {
     return this.#folders
+  }
+
+  /** Embeddings of pictures by their `key`, in the index as it is now: not to be kept over a rebuilding. */
+  get embeddings(): EmbeddingIndex {
+    return new EmbeddingIndex(this.#database)
   }
 
   /** Other folders from now on; pictures of those left out go from the index (never from the disk). */

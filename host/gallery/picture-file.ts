@@ -67,6 +67,17 @@ export async function readPictureFacts(path: string): Promise<PictureFacts> {
   }
 }
 
+/** The key of a file's content, as `PictureFacts` has it; of a picture of any format. */
+export async function pictureKey(path: string): Promise<string> {
+  const file = await open(path, 'r')
+  try {
+    const { size } = await file.stat()
+    return await keyOf(file, size, await readAt(file, 0, Math.min(keyBytes, size)))
+  } finally {
+    await file.close()
+  }
+}
+
 /**
  * A digest of the size, the first and the last 64 KiB: whole pictures of a thousand gigabytes need not be read, and
  * two pictures with equal texts and equal ends but different middles do not happen by themselves.

@@ -7,6 +7,7 @@ import { type FileHandle, mkdir, open, readFile, rename, stat } from 'node:fs/pr
 import { dirname } from 'node:path'
 import { z } from 'zod'
 import { AttuneError, errorCodes, type ErrorRecord } from '../../model/contract/errors.ts'
+import { promptTemplateSchema } from '../../model/contract/prompt.ts'
 import { generateRequestSchema } from '../../model/contract/request.ts'
 import { writeFileAtomic } from '../write.ts'
 import { type Job, jobStates } from './runner.ts'
@@ -21,6 +22,7 @@ const jobSchema = z.object({
   id: z.string().min(1).max(100),
   request: generateRequestSchema,
   inputs: z.record(z.string().max(100), z.string().max(10_000)),
+  template: promptTemplateSchema.optional(),
   added: z.string(),
   state: z.enum(jobStates),
   file: z.string().optional(),

@@ -6,12 +6,14 @@ import { createHash, randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AttuneError } from '../../model/contract/errors.ts'
+import type { PromptTemplate } from '../../model/contract/prompt.ts'
 import {
   type GenerateRequest,
   type GenerateRequestInput,
   parseRequest,
 } from '../../model/contract/request.ts'
 import { readPngHeader } from '../../model/image/png-text.ts'
+import { writeCode } from '../disk-errors.ts'
 import { writeFileNew } from '../write.ts'
 import { estimateQueue, type QueueEstimate } from './estimate.ts'
 import {
@@ -140,9 +142,15 @@ export class JobQueue {
 
   /**
    * Adds a job at the end; resolves when it would survive a crash.
+   * @param template what the prompts were drawn from
    * @throws AttuneError `bad-argument` for a request that cannot be used
    */
-  async add(request: GenerateRequestInput, inputs: JobInputs = {}): Promise<Job> {
+  async add(
+    request: GenerateRequestInput,
+    inputs: JobInputs = {},
+    template?: PromptTemplate,
+    wasInterrupted = false,
+  ): Promise<Job> {
     const checked: GenerateRequest = parseRequest(request)
     if (this.#jobs.size >= limits.jobs)
       throw new AttuneError(
@@ -154,8 +162,10 @@ export class JobQueue {
       id: randomUUID(),
       request: checked,
       inputs: { ...inputs },
-      state: 'queued',
+      ...(template && { template }),
+      state: wasInterrupted ? 'paused' : 'queued',
       added: this.#now().toISOString(),
+      ...(wasInterrupted && { problem: interrupted.toRecord() }),
     }
     await this.#journal.append({ op: 'add', job })
     this.#jobs.set(job.id, job)
@@ -406,13 +416,15 @@ const interrupted = new AttuneError(
 class UnsavedError extends AttuneError {
   constructor(cause: unknown) {
     const why = cause instanceof Error ? cause.message : String(cause)
+    const code = writeCode(cause)
+    const remedy = cause instanceof AttuneError ? cause.remedy : undefined
     super(
-      'bad-file',
+      code,
       `The picture is drawn, but could not be saved: ${why}`,
-      'Free some space, then resume the job.',
-      {
-        cause,
-      },
+      code === 'disk-full' || remedy === undefined
+        ? 'Free some space, then resume the job.'
+        : `${remedy} Then resume the job.`,
+      { cause },
     )
   }
 }

@@ -3,6 +3,7 @@
  * hands over a job and gets a finished PNG, record included; it knows nothing of models or adapters.
  */
 import type { ErrorRecord } from '../../model/contract/errors.ts'
+import type { PromptTemplate } from '../../model/contract/prompt.ts'
 import type { GenerateRequest } from '../../model/contract/request.ts'
 
 /** Files that take part, by role: `model`, `init`, `mask`, `latents` … → path or id. Never the bytes. */
@@ -15,6 +16,8 @@ export interface Job {
   readonly id: string
   readonly request: GenerateRequest
   readonly inputs: JobInputs
+  /** What the prompts were drawn from, for the picture's record. */
+  readonly template?: PromptTemplate
   readonly state: JobState
   /** When it was added, ISO 8601. For display only: the order is the queue's. */
   readonly added: string

@@ -1,72 +1,16 @@
 /**
- * Exporting what a run attended to: from a `CapturedAttention` (fresh, or of a recording) to files in a folder, with
- * a manifest.json that says what each file is and what its colours mean. Everything that can be refused is refused
- * before the first file; each file is whole or not there; the manifest is the last.
+ * Exporting what a run attended to: from a `CapturedAttention` (fresh, or of a recording) to files in a folder.
+ * Everything that can be refused is refused before the first file; each file is whole or not there; the manifest is the
+ * last.
  */
 import { join } from 'node:path'
-import type { CapturedAttention, CapturedLayer } from '../../model/attention/captured.ts'
-import {
-  chooseLayers,
-  daamMapsOfWords,
-  mapsOfHead,
-  mapsOfLayer,
-  mapsOfWords,
-  type NamedMap,
-} from '../../model/attention/named-maps.ts'
-import { chooseWords } from '../../model/attention/maps.ts'
-import { type AttentionReport, attentionReport } from '../../model/attention/report.ts'
-import { writeRecording } from '../../model/attention/recording.ts'
+import type { CapturedAttention } from '../../model/attention/captured.ts'
+import type { AttentionReport } from '../../model/attention/report.ts'
 import { AttuneError } from '../../model/contract/errors.ts'
-import {
-  type HeatMap,
-  type HeatRange,
-  overlayHeat,
-  paintHeat,
-  rangeOf,
-  resizeHeat,
-} from '../../model/image/heat.ts'
-import { type Pixels, resizeLanczos } from '../../model/image/resample.ts'
-import { writeNpy } from '../../model/tensor/npy.ts'
-import { writeSafetensors } from '../../model/weights/write-safetensors.ts'
 import { writeFileAtomic } from '../write.ts'
-import { encodePng16 } from './encode.ts'
-import { planAnimations, planFigures } from './figures.ts'
-import { checkFolder, type Planned, reservedStems } from './folder.ts'
-import { encodePng } from '../images.ts'
-import { meterFiles } from './meter.ts'
-import { mapNames } from './names.ts'
-import { exportFileLimit, type ExportOptions, type MapRule, type Normalisation } from './options.ts'
-import { writeCsv } from './report.ts'
-import { markSpot, spotEntry } from './spot.ts'
-import { writeZip } from './zip.ts'
-
-/** What manifest.json says of one map. */
-interface MapEntry {
-  readonly name: string
-  readonly word: string
-  readonly span: readonly [number, number]
-  readonly layer?: string
-  readonly head?: number
-  readonly width: number
-  readonly height: number
-  /** The probabilities that are black (0) and white (255, 65535) in its pictures. */
-  readonly range: HeatRange
-}
-
-/** How the maps over all layers were made, for the manifest. */
-const rules: Readonly<Record<MapRule, string>> = {
-  mean: 'sum over the tokens of the word; mean over steps and heads; layers resized (bilinear) to the finest grid, mean over layers',
-  daam: 'DAAM: each layer and head resized (bicubic) to 64x64 and clamped at 0; mean over them, sum over steps, mean over the tokens and places of the word; neither the middle nor the coarsest layers',
-}
-
-/** A map as the picture formats take it. */
-interface NamedHeat {
-  readonly name: string
-  readonly map: HeatMap
-  readonly range: HeatRange
-  /** Shown in overlays. */
-  readonly mark?: { readonly x: number; readonly y: number }
-}
+import { checkFolder } from './folder.ts'
+import type { ExportOptions } from './options.ts'
+import { type ExportPlan, planExport } from './plan.ts'
 
 export interface ExportResult {
   /** Paths in the order written; manifest.json is the last. */
@@ -81,234 +25,34 @@ export interface ExportResult {
  *   that is taken); `bad-file` when the disk refuses; `cancelled`: files written until then are whole and stay
  */
 export async function exportMaps(captured: CapturedAttention, options: ExportOptions): Promise<ExportResult> {
-  const { folder, formats } = options
-  if (formats.length === 0) {
-    throw new AttuneError('bad-argument', 'No format is chosen.', 'Name one, such as --format png.')
-  }
-  const words = chooseWords(captured, options.words).map(chosen => chosen.index)
-  const maps = collectMaps(captured, words, options)
-  const colormap = options.colormap ?? 'viridis'
-  const normalisation = options.normalise ?? 'minmax'
-  const isSum = ({ layer }: NamedMap): boolean => options.rule === 'daam' && layer === undefined
-  const ranges = rangesOf(maps, normalisation, isSum, captured.steps)
-  const spot = options.spot && spotEntry(options.spot, normalisation)
-  const names = mapNames(maps, [...reservedStems(formats), ...(spot ? [spot.name] : [])])
-  const report = attentionReport(captured, { words })
-  const entries = maps.map(
-    (map, at): MapEntry => ({
-      name: names[at] as string,
-      word: map.label,
-      span: captured.words[map.word]?.span ?? [0, 0],
-      ...(map.layer === undefined ? {} : { layer: map.layer }),
-      ...(map.head === undefined ? {} : { head: map.head }),
-      width: map.width,
-      height: map.height,
-      range: ranges[at] as HeatRange,
-    }),
-  )
-  const manifest = {
-    format: 'attune.maps',
-    version: 1,
-    ...options.run,
-    prompt: captured.prompt,
-    width: captured.width,
-    height: captured.height,
-    steps: captured.steps,
-    half: captured.half,
-    colormap,
-    normalise: normalisation,
-    rule: rules[options.rule ?? 'mean'],
-    maps: entries,
-    ...(spot && { spots: [spot] }),
-    ...(formats.includes('webp') && { animation: options.steps ?? 'running' }),
-  }
-  const heats = maps.map(
-    (map, at): NamedHeat => ({ name: names[at] as string, map, range: ranges[at] as HeatRange }),
-  )
-  if (spot && options.spot) {
-    heats.push({ name: spot.name, map: options.spot, range: spot.range, mark: options.spot.point })
-  }
-
-  const planned: Planned[] = []
-  const each = (
-    suffix: string,
-    make: (map: HeatMap, range: HeatRange, mark: NamedHeat['mark']) => Promise<Uint8Array> | Uint8Array,
-  ) => {
-    for (const { name, map, range, mark } of heats)
-      planned.push({ name: `${name}${suffix}`, make: () => make(map, range, mark) })
-  }
-  const sized = (map: HeatMap) => resizeHeat(map, captured.width, captured.height)
-  for (const format of formats) {
-    switch (format) {
-      case 'png':
-        each('.png', (map, range) => encodePng(paintHeat(sized(map), range, colormap)))
-        break
-      case 'png16':
-        each('.16.png', (map, range) => encodePng16(map, range))
-        break
-      case 'overlay': {
-        const picture = checkPicture(options.image, captured)
-        each('.overlay.png', (map, range, mark) => {
-          const heat = resizeHeat(map, picture.width, picture.height)
-          const laid = overlayHeat(picture, heat, range, colormap)
-          return encodePng(mark ? markSpot(laid, mark) : laid)
-        })
-        break
-      }
-      case 'npy':
-        each('.npy', map => writeNpy([map.height, map.width], map.data))
-        break
-      case 'npz':
-        planned.push({
-          name: 'maps.npz',
-          make: () =>
-            writeZip(
-              heats.map(({ name, map }) => ({
-                name: `${name}.npy`,
-                data: writeNpy([map.height, map.width], map.data),
-              })),
-            ),
-        })
-        break
-      case 'safetensors':
-        planned.push({
-          name: 'maps.safetensors',
-          make: () =>
-            writeSafetensors(
-              new Map(
-                heats.map(({ name, map }) => [
-                  name,
-                  { dtype: 'F32', shape: [map.height, map.width], data: map.data },
-                ]),
-              ),
-              { 'attune.maps': JSON.stringify(manifest) },
-            ),
-        })
-        break
-      case 'recording':
-        planned.push({ name: 'recording.safetensors', make: () => recordingOf(captured, options) })
-        break
-      case 'webp':
-        planAnimations(captured, words, names, options, normalisation, planned)
-        break
-      case 'csv':
-        planned.push({
-          name: 'report.csv',
-          make: () => utf8(writeCsv(captured, report, options.run?.tokenWeights)),
-        })
-        break
-      case 'json':
-        planned.push({
-          name: 'report.json',
-          make: () => utf8(`${JSON.stringify({ ...manifest, report }, undefined, 2)}\n`),
-        })
-        break
-      case 'figure':
-        planFigures(captured, words, options, planned)
-        break
-      default:
-        format satisfies never
-    }
-  }
-  if (options.meter) planned.push(...meterFiles(options.meter))
-  planned.push({
-    name: 'manifest.json',
-    make: () =>
-      utf8(`${JSON.stringify({ ...manifest, files: planned.map(file => file.name) }, undefined, 2)}\n`),
+  const { folder, overwrite, signal, ...rest } = options
+  const plan = planExport(captured, rest)
+  const files = await writePlan(plan, folder, {
+    ...(overwrite !== undefined && { overwrite }),
+    ...(signal && { signal }),
   })
-  await checkFolder(folder, planned, options.overwrite === true)
+  return { files, report: plan.report }
+}
+
+/**
+ * Writes planned files.
+ * @returns their paths
+ * @throws AttuneError as `exportMaps`
+ */
+export async function writePlan(
+  { files: planned }: ExportPlan,
+  folder: string,
+  { overwrite = false, signal }: { readonly overwrite?: boolean; readonly signal?: AbortSignal } = {},
+): Promise<string[]> {
+  await checkFolder(folder, planned, overwrite)
   const files: string[] = []
   for (const { name, make } of planned) {
-    if (options.signal?.aborted) throw stopped(folder, files.length)
+    if (signal?.aborted) throw stopped(folder, files.length)
     const path = join(folder, name)
-    await writeFileAtomic(path, await make(), { overwrite: options.overwrite === true })
+    await writeFileAtomic(path, await make(), { overwrite })
     files.push(path)
   }
-  return { files, report }
-}
-
-/** Means over layers first, one per word; then layers; then heads. */
-function collectMaps(
-  captured: CapturedAttention,
-  words: readonly number[],
-  options: ExportOptions,
-): NamedMap[] {
-  const { heads } = options
-  const layers = options.layers?.length ? chooseLayers(captured, options.layers) : []
-  const headLayers = heads === undefined ? [] : layers.length ? layers : captured.layers
-  const headsOf = (layer: CapturedLayer) =>
-    heads === 'all' ? Array.from({ length: layer.numHeads }, (_, head) => head) : (heads ?? [])
-  const headCount = headLayers.reduce((sum, layer) => sum + headsOf(layer).length, 0)
-  const count = words.length * (1 + layers.length + headCount) * options.formats.length
-  if (count > exportFileLimit) {
-    throw new AttuneError(
-      'bad-argument',
-      `That would be ${count} maps in all formats, more than ${exportFileLimit}.`,
-      'Choose fewer words, layers or heads.',
-    )
-  }
-  return [
-    ...(options.rule === 'daam'
-      ? daamMapsOfWords(captured, words, options.recordedHeads)
-      : mapsOfWords(captured, words)),
-    ...layers.flatMap(layer => mapsOfLayer(captured, layer, words)),
-    ...headLayers.flatMap(layer => headsOf(layer).flatMap(head => mapsOfHead(captured, layer, head, words))),
-  ]
-}
-
-/** DAAM's values are sums over steps: they share no range with the probabilities of layers and heads. */
-function rangesOf(
-  maps: readonly NamedMap[],
-  normalisation: Normalisation,
-  isSum: (map: NamedMap) => boolean,
-  steps: number,
-): HeatRange[] {
-  if (normalisation === 'absolute') return maps.map(map => ({ low: 0, high: isSum(map) ? steps : 1 }))
-  const own = maps.map(map => rangeOf(map.data))
-  if (normalisation === 'minmax') return own
-  const highest = (sums: boolean): number =>
-    own.reduce(
-      (most, { high }, at) => (isSum(maps[at] as NamedMap) === sums ? Math.max(most, high) : most),
-      0,
-    )
-  const [high, highOfSums] = [highest(false), highest(true)]
-  return maps.map(map => ({ low: 0, high: isSum(map) ? highOfSums : high }))
-}
-
-/** A picture of the captured aspect, RGB. @throws AttuneError `bad-argument` */
-function checkPicture(image: Pixels | undefined, captured: CapturedAttention): Pixels {
-  if (!image) {
-    throw new AttuneError(
-      'bad-argument',
-      'An overlay needs the picture.',
-      'Add --image PICTURE.png, or leave the format overlay out.',
-    )
-  }
-  const [mine, theirs] = [captured.width / captured.height, image.width / image.height]
-  // One pixel of rounding is no other aspect.
-  if (
-    Math.abs(mine / theirs - 1) >
-    1.5 / Math.min(image.width, image.height, captured.width, captured.height)
-  ) {
-    throw new AttuneError(
-      'bad-argument',
-      `The picture is ${image.width}x${image.height}, but the maps are of one of ${captured.width}x${captured.height}.`,
-      'Name the picture that these maps were recorded with.',
-    )
-  }
-  // A thumbnail would make blocks of the heat: it is brought to the size that was drawn.
-  return image.width < captured.width ? resizeLanczos(image, captured.width, captured.height) : image
-}
-
-function recordingOf(captured: CapturedAttention, options: ExportOptions): Uint8Array {
-  return writeRecording({
-    captured,
-    run: options.run ?? {},
-    heads: options.recordedHeads ?? 'all',
-    ...(options.perStep ? { perStep: options.perStep } : {}),
-    ...(options.spot ? { spot: options.spot } : {}),
-    otherMetadata: options.otherMetadata ?? {},
-  })
+  return files
 }
 
 function stopped(folder: string, written: number): AttuneError {
@@ -316,8 +60,4 @@ function stopped(folder: string, written: number): AttuneError {
     'cancelled',
     `Cancelled: ${written} files were written to ${folder}, all of them whole.`,
   )
-}
-
-function utf8(text: string): Uint8Array {
-  return new TextEncoder().encode(text)
 }

@@ -7,7 +7,7 @@ import { paintHeat, rangeOf, resizeHeat } from '../../model/image/heat.ts'
 import { encodeAnimation, encodeFigure } from './encode.ts'
 import type { Planned } from './folder.ts'
 import { shortLayer } from './names.ts'
-import type { ExportOptions, Normalisation } from './options.ts'
+import type { Normalisation, PlanOptions } from './options.ts'
 
 /**
  * One animation a word; the range is that of all its steps, so that colours can be compared along time.
@@ -17,7 +17,7 @@ export function planAnimations(
   captured: CapturedAttention,
   words: readonly number[],
   names: readonly string[],
-  options: ExportOptions,
+  options: PlanOptions,
   normalisation: Normalisation,
   planned: Planned[],
 ): void {
@@ -67,7 +67,7 @@ export function planAnimations(
 export function planFigures(
   captured: CapturedAttention,
   words: readonly number[],
-  options: ExportOptions,
+  options: PlanOptions,
   planned: Planned[],
 ): void {
   const layers = options.layers?.length ? chooseLayers(captured, options.layers) : []
@@ -86,7 +86,7 @@ export function planFigures(
 export function tokenFigure(
   captured: CapturedAttention,
   words: readonly number[],
-  options: Pick<ExportOptions, 'colormap' | 'normalise'> = {},
+  options: Pick<PlanOptions, 'colormap' | 'normalise'> = {},
   which: Parameters<typeof tokenMatrix>[2] = {},
 ): MatrixFigure {
   const matrix = tokenMatrix(captured, words, which)

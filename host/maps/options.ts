@@ -107,6 +107,9 @@ export interface ExportOptions {
   readonly signal?: AbortSignal
 }
 
+/** What does not speak of a folder. */
+export type PlanOptions = Omit<ExportOptions, 'folder' | 'overwrite' | 'signal'>
+
 /** More files than this are a mistake (all words × layers × heads of a large model). */
 export const exportFileLimit = 20_000
 

@@ -30,7 +30,7 @@ export class NetworkError extends AttuneError {
   readonly retryAfter: number | undefined
 
   constructor(message: string, remedy: string, options: ErrorOptions & { retryAfter?: number } = {}) {
-    super('bad-file', message, remedy, options)
+    super('network', message, remedy, options)
     this.retryAfter = options.retryAfter
   }
 }

@@ -8,6 +8,7 @@ import { mkdir, stat, statfs } from 'node:fs/promises'
 import { basename, dirname } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { AttuneError } from '../../model/contract/errors.ts'
+import { errorNumber, writeFailure } from '../disk-errors.ts'
 import { type HttpPolicy, NetworkError, openUrl } from './http.ts'
 import { type OpenForWriting, PartFile, sha256Of } from './part-file.ts'
 import { readAhead } from './read-ahead.ts'
@@ -57,7 +58,7 @@ const defaults = {
 
 /**
  * Downloads a file. Cancelling, failing and being killed leave a part from which the next call goes on.
- * @throws AttuneError `cancelled`, or naming what is wrong and what to do
+ * @throws AttuneError `cancelled`, `network`, `disk-full`, or naming otherwise what is wrong and what to do
  */
 export async function transfer(
   request: TransferRequest,
@@ -324,7 +325,7 @@ async function checkSpace(
   const need = size - have + (options.marginBytes ?? defaults.marginBytes)
   if (free >= need) return
   throw new AttuneError(
-    'bad-file',
+    'disk-full',
     `The disk has ${megabytes(free)} free, but ${basename(path)} needs ${megabytes(need)}.`,
     `Free ${megabytes(need - free)}, or choose a folder on another disk; then resume.`,
   )
@@ -390,15 +391,15 @@ function cancelled(signal: AbortSignal): AttuneError {
   return new AttuneError('cancelled', 'The download was cancelled.', 'Resume it at any time.')
 }
 
+/** What could not be written; the part that was flushed stays, and the next call goes on from it. */
 function writeError(path: string, error: unknown): unknown {
-  if (error instanceof AttuneError || !(error instanceof Error) || !('code' in error)) return error
-  const isFull = error.code === 'ENOSPC' || error.code === 'EDQUOT'
+  if (error instanceof AttuneError || errorNumber(error) === '') return error
+  const told = writeFailure(error, path)
+  if (told.code !== 'disk-full') return told
   return new AttuneError(
-    'bad-file',
-    isFull
-      ? `The disk is full; ${basename(path)} is not whole yet.`
-      : `${path} cannot be written (${String(error.code)}).`,
-    isFull ? 'Free some space, then resume the download.' : 'Check that the folder may be written to.',
+    'disk-full',
+    `The disk is full; ${basename(path)} is not whole yet.`,
+    'Free some space, then resume the download.',
     { cause: error },
   )
 }

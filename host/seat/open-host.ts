@@ -60,7 +60,7 @@ export async function openDesktopHost(
         ...(process.platform === 'linux' && { restore: (path: string) => restoreFromTrash(path) }),
         reveal: path => shell.reveal(path),
         openFolder: path => shell.openFolder(path),
-        chooseFolder: () => shell.chooseFolder('Choose a folder of models'),
+        chooseFolder: title => shell.chooseFolder(title),
       },
     },
     options,

@@ -4,14 +4,22 @@
  */
 import { pathToFileURL } from 'node:url'
 import { AttuneError } from '../../model/contract/errors.ts'
+import { recordedInputs } from '../../model/contract/inputs.ts'
 import { makeRecord, recordKeyword, writeRecord } from '../../model/contract/record.ts'
 import { infotextKeyword, infotextOf } from '../../model/image/infotext.ts'
 import { EngineClient } from '../../model/worker/client.ts'
 import { encodePng } from '../images.ts'
 import type { Job, JobHooks, JobResult } from '../jobs/runner.ts'
 import { recordedDigest } from '../service/digest.ts'
-import { type HostRunner, modelOfJob, type RunnerContext, type RunnerModel } from '../service/facts.ts'
+import {
+  drawInputsOf,
+  type HostRunner,
+  modelOfJob,
+  type RunnerContext,
+  type RunnerModel,
+} from '../service/facts.ts'
 import { type HostSeat, type SeatOptions, startHostSeat } from './host-seat.ts'
+import { engineInputsOf } from './inputs.ts'
 
 export interface SeatRunnerOptions extends SeatOptions {
   /** Milliseconds without a job after which the thread ends. */
@@ -80,26 +88,28 @@ export class SeatRunner implements HostRunner {
       await client.open({ kind: 'url', url: pathToFileURL(model.path).href, name: model.name })
       started.model = model.path
     }
-    const result = await client.generate(
-      job.request,
-      {},
-      {
-        signal: hooks.signal,
-        onNotice: text => hooks.onNotice(text),
-        onProgress({ step, steps, tile }) {
-          if (!tile) hooks.onProgress({ step, steps })
-          // Also after a stop: the thread must come to read the message that says so.
-          hooks.checkpoint().then(seat.go, seat.go)
-        },
+    const drawn = drawInputsOf(job)
+    const inputs = drawn ? await engineInputsOf(drawn, this.#context) : {}
+    hooks.signal.throwIfAborted()
+    const result = await client.generate(job.request, inputs, {
+      signal: hooks.signal,
+      onNotice: text => hooks.onNotice(text),
+      onProgress({ step, steps, tile }) {
+        if (!tile) hooks.onProgress({ step, steps })
+        // Also after a stop: the thread must come to read the message that says so.
+        hooks.checkpoint().then(seat.go, seat.go)
       },
-    )
+    })
     const { used, adapter, timings, picture } = result
     const sha256 = await recordedDigest(model)
     const record = makeRecord({
       appVersion: this.#context.version,
       created: this.#context.now(),
-      request: used as Parameters<typeof makeRecord>[0]['request'],
+      request: { ...used, ...(job.template && { template: job.template }) } as Parameters<
+        typeof makeRecord
+      >[0]['request'],
       model: { name: model.name, ...(sha256 !== undefined && { sha256 }) },
+      ...(drawn && { inputs: recordedInputs(drawn) }),
       machine: { backend: adapter.backend, adapter: adapter.name },
     })
     const png = await encodePng(picture, [

@@ -13,7 +13,9 @@ import { pathToFileURL } from 'node:url'
 import { AttuneError } from '../../model/contract/errors.ts'
 import { decodeFrame, encodeFrame, frameByteLimit } from '../../model/contract/frames.ts'
 import { hostPaths } from '../../model/contract/host-api.ts'
+import type { ModelLocation } from '../../model/worker/messages.ts'
 import { type HostSeat, type SeatOptions, startHostSeat } from '../seat/host-seat.ts'
+import { netLocation } from '../seat/inputs.ts'
 import { toErrorRecord } from '../service/errors.ts'
 import { type ByteReply, statusReply } from '../service/byte-reply.ts'
 import type { HostService } from '../service/service.ts'
@@ -23,6 +25,8 @@ const channelLimit = 3
 /** Bytes that wait for a page that does not read. */
 const waitingLimit = 1 << 30
 const openingByteLimit = 1 << 10
+/** More than a request may have guides. */
+const netLimit = 16
 
 export class EngineChannels {
   readonly #service: HostService
@@ -75,7 +79,11 @@ export class EngineChannels {
       )
     }
     const id = randomUUID()
-    const channel = new Channel(startHostSeat(this.#options), location => this.#folderOf(location))
+    const channel = new Channel(
+      startHostSeat(this.#options),
+      location => this.#folderOf(location),
+      location => this.#netOf(location),
+    )
     this.#channels.set(id, channel)
     channel.push({ type: 'channel', id })
     void channel.ended.then(() => this.#channels.delete(id))
@@ -105,26 +113,44 @@ export class EngineChannels {
 
   /** A page names models by the address that it would fetch them from; the thread gets their folder. */
   async #folderOf(location: unknown): Promise<{ kind: 'url'; url: string; name: string }> {
-    const { kind, url } = (location ?? {}) as { kind?: unknown; url?: unknown }
-    const path = kind === 'url' && typeof url === 'string' && URL.canParse(url) ? new URL(url).pathname : ''
-    // As `hostPaths.model` writes it.
-    const [, encoded] = /\/host\/models\/([^/]+)\/?$/.exec(path) ?? []
-    if (encoded === undefined) {
+    const id = idOf(location)
+    if (id === undefined) {
       throw new AttuneError(
         'unsupported',
         'The host draws with models of its library only.',
         `Add the model’s folder to the library; its address is then ${hostPaths.model('ID')}.`,
       )
     }
-    const id = decodeURIComponent(encoded)
     return { kind: 'url', url: pathToFileURL(await this.#service.modelFolder(id)).href, name: id }
   }
+
+  /** Likewise of a ControlNet. */
+  async #netOf(location: unknown): Promise<ModelLocation> {
+    const id = idOf(location)
+    const { name } = (location ?? {}) as { name?: unknown }
+    if (id !== undefined)
+      return netLocation(await this.#service.netPlace(id), typeof name === 'string' ? name.slice(0, 200) : id)
+    throw new AttuneError(
+      'unsupported',
+      'The host draws with ControlNets of its library only.',
+      'Add the network’s folder to the library.',
+    )
+  }
+}
+
+/** What `hostPaths.model` made an address of; undefined when it is none. */
+function idOf(location: unknown): string | undefined {
+  const { kind, url } = (location ?? {}) as { kind?: unknown; url?: unknown }
+  const path = kind === 'url' && typeof url === 'string' && URL.canParse(url) ? new URL(url).pathname : ''
+  const [, encoded] = /\/host\/models\/([^/]+)\/?$/.exec(path) ?? []
+  return encoded === undefined ? undefined : decodeURIComponent(encoded)
 }
 
 /** One engine and the stream of its messages. */
 class Channel implements AsyncIterableIterator<Uint8Array> {
   readonly #seat: HostSeat
   readonly #folderOf: (location: unknown) => Promise<unknown>
+  readonly #netOf: (location: unknown) => Promise<unknown>
   readonly #waiting: Uint8Array[] = []
   #waitingBytes = 0
   #wake: (() => void) | undefined
@@ -134,9 +160,14 @@ class Channel implements AsyncIterableIterator<Uint8Array> {
   #sending: Promise<void> = Promise.resolve()
   readonly ended: Promise<void>
 
-  constructor(seat: HostSeat, folderOf: (location: unknown) => Promise<unknown>) {
+  constructor(
+    seat: HostSeat,
+    folderOf: (location: unknown) => Promise<unknown>,
+    netOf: (location: unknown) => Promise<unknown>,
+  ) {
     this.#seat = seat
     this.#folderOf = folderOf
+    this.#netOf = netOf
     this.ended = new Promise(resolve => {
       this.#tellEnd = resolve
     })
@@ -174,9 +205,14 @@ class Channel implements AsyncIterableIterator<Uint8Array> {
     })
   }
 
-  /** Only `open` names places; what a page says of onnxruntime's own files is left out, since it would be run here. */
+  /**
+   * Only `open` and guides name places; what a page says of onnxruntime's own files is left out, since it would be run
+   * here.
+   */
   async #translate(message: unknown): Promise<unknown> {
-    if ((message as { type?: unknown } | null)?.type !== 'open') return message
+    const type = (message as { type?: unknown } | null)?.type
+    if (type === 'generate') return this.#withNets(message as object)
+    if (type !== 'open') return message
     const { id, model, tokenizer } = message as { id?: unknown; model?: unknown; tokenizer?: unknown }
     return {
       type: 'open',
@@ -184,6 +220,20 @@ class Channel implements AsyncIterableIterator<Uint8Array> {
       model: await this.#folderOf(model),
       ...(tokenizer !== undefined && { tokenizer: await this.#folderOf(tokenizer) }),
     }
+  }
+
+  /** The networks of a run's guides by their places here; whatever is no list of them the engine refuses. */
+  async #withNets(message: { readonly inputs?: unknown }): Promise<unknown> {
+    const inputs = (message.inputs ?? {}) as { readonly guides?: { readonly nets?: unknown } }
+    const nets = inputs.guides?.nets
+    if (!Array.isArray(nets)) return message
+    const placed = await Promise.all(
+      nets.slice(0, netLimit).map(async (net: unknown) => {
+        const { name, location } = (net ?? {}) as { name?: unknown; location?: unknown }
+        return { name, location: await this.#netOf(location) }
+      }),
+    )
+    return { ...message, inputs: { ...inputs, guides: { ...inputs.guides, nets: placed } } }
   }
 
   [Symbol.asyncIterator](): this {

@@ -5,7 +5,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
-import { AttuneError, type ErrorRecord } from '../../model/contract/errors.ts'
+import { AttuneError, type ErrorCode, type ErrorRecord } from '../../model/contract/errors.ts'
 import { toErrorRecord } from './errors.ts'
 
 export type ByteBody =
@@ -69,12 +69,15 @@ export function bytesReply(bytes: Uint8Array, type: string, headers: Record<stri
   }
 }
 
+/** Codes whose cause is not what was asked for. */
+const statuses: Partial<Record<ErrorCode, number>> = { internal: 500, 'disk-full': 507 }
+
 /** An error as JSON { error }; what the person asked for wrongly is 422, what we did wrongly 500. */
 export function errorReply(error: unknown, status?: number): ByteReply {
   const record: ErrorRecord = toErrorRecord(error)
   // A transport's own errors know theirs.
   const own = (error as { status?: unknown } | undefined)?.status
-  const usual = typeof own === 'number' ? own : record.code === 'internal' ? 500 : 422
+  const usual = typeof own === 'number' ? own : (statuses[record.code] ?? 422)
   return jsonReply(status ?? usual, { error: record })
 }
 

@@ -15,6 +15,7 @@ import {
   jsonReply,
   statusReply,
 } from './byte-reply.ts'
+import { inputByteLimit } from './inputs.ts'
 import { isPlainName, namesOfPath } from './places.ts'
 import { pixelBytesOf, recipeByteLimit } from './pictures.ts'
 import type { HostService } from './service.ts'
@@ -62,6 +63,12 @@ export async function answerBytes(
       case 'maps':
         if (rest.length > 0) return notThere()
         return await only(request, ['POST'], () => maps(service, request))
+      case 'inputs':
+        if (rest.length === 0)
+          return await only(request, ['POST'], async () =>
+            jsonReply(200, await service.inputs.add(await request.body(inputByteLimit))),
+          )
+        return await only(request, ['GET', 'HEAD'], () => input(service, request, rest))
       case 'models':
         return await only(request, ['GET', 'HEAD'], () => model(service, request, rest))
       default:
@@ -90,8 +97,11 @@ async function save(service: HostService, request: ByteRequest): Promise<ByteRep
 
 async function maps(service: HostService, request: ByteRequest): Promise<ByteReply> {
   const { header, data } = await withHeader(request, () => mapsByteLimit)
-  const zip = await service.exportMaps(header, data)
-  return bytesReply(zip, 'application/zip', { 'content-disposition': 'attachment; filename="maps.zip"' })
+  const answer = await service.exportMaps(header, data)
+  if (answer.kind !== 'zip') return jsonReply(200, answer.value)
+  return bytesReply(answer.bytes, 'application/zip', {
+    'content-disposition': 'attachment; filename="maps.zip"',
+  })
 }
 
 /** What stands beside the bytes: in a header, or with them in a frame. */
@@ -148,6 +158,18 @@ async function picture(
   if (path === undefined) return notThere()
   // A link called .png may lead to anything: only pictures leave.
   return fileReply(path, questionOf(request), { type: 'image/png', signature: pngSignature })
+}
+
+/** Under the digest of its content it never changes. */
+async function input(
+  service: HostService,
+  request: ByteRequest,
+  names: readonly string[],
+): Promise<ByteReply> {
+  const path = names.length === 1 ? await service.inputs.path(names[0] ?? '') : undefined
+  if (path === undefined) return notThere()
+  const cache = 'private, max-age=31536000, immutable'
+  return fileReply(path, questionOf(request), { type: 'image/png', cache, signature: pngSignature })
 }
 
 async function thumbnail(

@@ -18,7 +18,7 @@ export interface Desktop {
   reveal(path: string): Promise<void>
   openFolder(path: string): Promise<void>
   /** Asks the person for a folder; undefined when they want none. */
-  chooseFolder?(): Promise<string | undefined>
+  chooseFolder?(title: string): Promise<string | undefined>
 }
 
 export interface DesktopOptions {

@@ -2,11 +2,14 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { Job, JobRunner } from '../jobs/runner.ts'
+import { type DrawInputs, drawInputsSchema, hasNoInputs } from '../../model/contract/inputs.ts'
+import type { Pixels } from '../../model/image/resample.ts'
+import type { Job, JobInputs, JobRunner } from '../jobs/runner.ts'
 import { cacheFolder } from '../model-hash.ts'
 import type { HttpPolicy } from '../models/http.ts'
 import { dataFolder } from '../settings/settings.ts'
 import { type Desktop, systemDesktop } from './desktop.ts'
+import type { NetPlace } from './nets.ts'
 
 export interface HostFacts {
   readonly version: string
@@ -37,6 +40,10 @@ export interface RunnerContext {
   readonly now: () => Date
   /** @throws AttuneError `bad-model` when there is none, or it cannot be drawn with */
   findModel(id: string | undefined): Promise<RunnerModel>
+  /** A ControlNet of the library. @throws AttuneError `bad-model` when it is not there any more */
+  findNet(id: string): Promise<NetPlace>
+  /** A kept picture. @throws AttuneError `bad-file` when it is not kept any more */
+  readInput(key: string, what: string): Promise<Pixels>
 }
 
 export interface RunnerModel {
@@ -52,6 +59,24 @@ export interface HostRunner extends JobRunner {
   /** Called when nothing is left to draw: memory can be given back. */
   rest(): void
   close(): Promise<void>
+}
+
+/** What a job takes in beside its request, as JSON among its inputs. */
+const drawInputsRole = 'draw'
+
+export function withDrawInputs(inputs: JobInputs, drawn: DrawInputs | undefined): JobInputs {
+  return drawn && !hasNoInputs(drawn) ? { ...inputs, [drawInputsRole]: JSON.stringify(drawn) } : inputs
+}
+
+/** Undefined where it takes in nothing. Written by us, so that what cannot be read is as good as absent. */
+export function drawInputsOf(job: Job): DrawInputs | undefined {
+  const text = job.inputs[drawInputsRole]
+  if (text === undefined) return undefined
+  try {
+    return drawInputsSchema.safeParse(JSON.parse(text)).data
+  } catch {
+    return undefined
+  }
 }
 
 /** The id of the model that a job was added with. */

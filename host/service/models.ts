@@ -2,13 +2,14 @@
 import { stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import { AttuneError } from '../../model/contract/errors.ts'
-import type { HostDownload, HostModel } from '../../model/contract/host-api.ts'
+import type { HostDownload, HostModel, HostNet } from '../../model/contract/host-api.ts'
 import { Downloads } from '../models/downloads.ts'
 import { Library, type LibraryModel } from '../models/library.ts'
 import { nameFromUrl } from '../models/names.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { HostFacts, RunnerModel } from './facts.ts'
 import { fileInside, isInside, linkRootsOf } from './places.ts'
+import { netsOf, noNet, type NetPlace } from './nets.ts'
 import { DownloadViews, embeddedId, modelView } from './views.ts'
 
 /** What the engine reads of a model's folder; nothing else of it is anybody's. */
@@ -22,6 +23,7 @@ export class HostModels {
   readonly #views = new DownloadViews()
   /** Folders by id, since an engine asks for hundreds of ranges of one model. */
   #places = new Map<string, LibraryModel>()
+  #nets = new Map<string, HostNet & NetPlace>()
 
   constructor(facts: HostFacts, settings: Settings) {
     this.#facts = facts
@@ -49,12 +51,33 @@ export class HostModels {
     )
   }
 
-  async list(): Promise<{ models: HostModel[]; problems: readonly string[] }> {
+  async list(): Promise<{ models: HostModel[]; nets: HostNet[]; problems: readonly string[] }> {
     const { models, problems } = await this.#library.list()
     this.#places = new Map(models.map(model => [model.isEmbedded ? embeddedId : model.id, model]))
     // The folder of downloads need not be there before the first one.
     const own = `The folder ${resolve(this.#facts.modelsFolder)} `
-    return { models: models.map(modelView), problems: problems.filter(text => !text.startsWith(own)) }
+    this.#nets = await netsOf(models)
+    return {
+      models: models.map(modelView),
+      nets: [...this.#nets.values()].map(({ id, name, family, path, file, bytes }) => ({
+        id,
+        name,
+        family,
+        path,
+        ...(file !== undefined && { file }),
+        bytes,
+      })),
+      problems: problems.filter(text => !text.startsWith(own)),
+    }
+  }
+
+  /** Where a ControlNet lies. @throws AttuneError `bad-model` when it is not in the library (any more) */
+  async findNet(id: string): Promise<NetPlace> {
+    if (!this.#nets.has(id)) await this.list()
+    const found = this.#nets.get(id)
+    if (!found) throw noNet(id)
+    const { folder, file } = found
+    return { folder, ...(file !== undefined && { file }) }
   }
 
   /** A model that can be drawn with; the chosen one, or the embedded one, without an id. */
@@ -88,18 +111,29 @@ export class HostModels {
     if (!served.test(names.at(-1) ?? '')) return undefined
     if (!this.#places.has(id)) await this.list()
     const place = this.#places.get(id)
-    if (place?.layout !== 'diffusers') return undefined
-    const inLibrary = place.isEmbedded ? [] : this.folders.filter(folder => isInside(folder, place.path))
-    return fileInside(place.path, names, [...inLibrary, ...linkRootsOf(place.path)])
+    const net = this.#nets.get(id)
+    if (place?.layout !== 'diffusers' && !net) return undefined
+    // Of a network that is one file, its neighbours are nobody's.
+    if (net?.file !== undefined && names.join('/') !== net.file) return undefined
+    const top = net?.folder ?? place?.path ?? ''
+    const inLibrary = place?.isEmbedded ? [] : this.folders.filter(folder => isInside(folder, top))
+    return fileInside(top, names, [...inLibrary, ...linkRootsOf(top)])
+  }
+
+  /**
+   * Asks with the shell's dialog.
+   * @returns undefined when the person chose none
+   * @throws AttuneError `unsupported` where there is no dialog
+   */
+  async chooseFolder(title: string): Promise<string | undefined> {
+    const { chooseFolder } = this.#facts.desktop
+    if (chooseFolder) return chooseFolder(title)
+    throw new AttuneError('unsupported', 'There is no dialog for folders here.', 'Type the folder’s path.')
   }
 
   /** @returns whether a folder was added; false when the person chose none */
   async addFolder(path: string | undefined): Promise<boolean> {
-    const { chooseFolder } = this.#facts.desktop
-    if (path === undefined && !chooseFolder) {
-      throw new AttuneError('unsupported', 'There is no dialog for folders here.', 'Type the folder’s path.')
-    }
-    const chosen = path ?? (await chooseFolder?.())
+    const chosen = path ?? (await this.chooseFolder('Choose a folder of models'))
     if (chosen === undefined) return false
     const whole = resolve(chosen)
     const info = await stat(whole).catch(() => undefined)
@@ -146,6 +180,10 @@ export class HostModels {
     )
     this.#views.setUrl(download.id, url)
     return this.#views.view(download)
+  }
+
+  async pauseDownload(id: string): Promise<void> {
+    await this.#downloads.pause(id)
   }
 
   async cancelDownload(id: string): Promise<void> {

@@ -1,16 +1,8 @@
-/** Pictures that come from a window: drawn ones to keep, strangers' to read, recordings to export. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+/** Pictures that come from a window: drawn ones to keep, strangers' to read. */
 import { basename, join } from 'node:path'
-import { readRecording } from '../../model/attention/recording.ts'
-import { memorySource } from '../../model/contract/bytes.ts'
 import { AttuneError } from '../../model/contract/errors.ts'
-import {
-  exportMapsHeader,
-  type HostRecipe,
-  type savedPictureSchema,
-  savePictureHeader,
-} from '../../model/contract/host-api.ts'
+import { type HostRecipe, type savedPictureSchema, savePictureHeader } from '../../model/contract/host-api.ts'
+import { hasNoInputs, recordedInputs } from '../../model/contract/inputs.ts'
 import {
   type PictureRecord,
   readRecord,
@@ -21,10 +13,7 @@ import {
 } from '../../model/contract/record.ts'
 import { readMetadataTexts, recipeFromTexts } from '../../model/image/foreign-metadata/index.ts'
 import { infotextKeyword, infotextOf } from '../../model/image/infotext.ts'
-import { encodePng, inspectPicture, pictureLimits, readPicture } from '../images.ts'
-import { exportMaps } from '../maps/export.ts'
-import { parseColormap, parseFormats, parseNormalisation } from '../maps/options.ts'
-import { writeZip } from '../maps/zip.ts'
+import { encodePng, pictureLimits } from '../images.ts'
 import { writeFileNew } from '../write.ts'
 import { badArgument } from './errors.ts'
 import { pictureName } from './names.ts'
@@ -105,7 +94,7 @@ export async function savePicture(
   pixels: Uint8Array,
   place: SavePlace,
 ): Promise<z.output<typeof savedPictureSchema>> {
-  const { width, height, channels, request, model, machine } = checkSaveHeader(header)
+  const { width, height, channels, request, model, inputs, machine } = checkSaveHeader(header)
   if (pixels.length !== width * height * channels) {
     throw new AttuneError(
       'bad-argument',
@@ -120,6 +109,7 @@ export async function savePicture(
     created: place.now.toISOString(),
     request,
     model,
+    ...(inputs && !hasNoInputs(inputs) && { inputs: recordedInputs(inputs) }),
     ...(machine && { machine }),
   })
   if (!parsed.success) throw badArgument('The picture’s record', parsed.error.issues, parsed.error)
@@ -146,45 +136,4 @@ export async function savePicture(
     )
   }
   return { id, name: basename(path) }
-}
-
-/**
- * Exports an attention recording.
- * @param pictureOf the path of a picture of the gallery
- * @returns a zip of the chosen files
- */
-export async function exportRecording(
-  header: unknown,
-  bytes: Uint8Array,
-  pictureOf: (id: number) => Promise<string>,
-): Promise<Uint8Array> {
-  const parsed = exportMapsHeader.safeParse(header)
-  if (!parsed.success) throw badArgument('The choice of maps', parsed.error.issues, parsed.error)
-  const { formats, words, layers, colormap, normalise, picture } = parsed.data
-  const recording = await readRecording(memorySource('the recording', bytes))
-  const path = picture === undefined ? undefined : await pictureOf(picture)
-  const size = path === undefined ? undefined : await inspectPicture(path)
-  const folder = await mkdtemp(join(tmpdir(), 'attune-maps-'))
-  try {
-    const { captured, run, perStep, heads, otherMetadata } = recording
-    const { files } = await exportMaps(captured, {
-      folder,
-      formats: parseFormats(formats.join(','), 'formats'),
-      ...(words && { words }),
-      ...(layers && { layers }),
-      ...(colormap !== undefined && { colormap: parseColormap(colormap) }),
-      ...(normalise !== undefined && { normalise: parseNormalisation(normalise) }),
-      ...(path !== undefined && size && { image: await readPicture(path, size.width, size.height) }),
-      run,
-      recordedHeads: heads,
-      otherMetadata,
-      ...(perStep && { perStep }),
-    })
-    const members = await Promise.all(
-      files.map(async file => ({ name: basename(file), data: new Uint8Array(await readFile(file)) })),
-    )
-    return writeZip(members)
-  } finally {
-    await rm(folder, { recursive: true, force: true })
-  }
 }

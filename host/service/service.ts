@@ -20,18 +20,23 @@ import {
   type savedPictureSchema,
 } from '../../model/contract/host-api.ts'
 import type { SettingsPatch } from '../../model/contract/settings.ts'
-import { readPngHeader } from '../../model/image/png-text.ts'
 import { Gallery } from '../gallery/gallery.ts'
 import { pictureLimits } from '../images.ts'
 import { Log } from '../logs/log.ts'
 import { openSettings, type Settings } from '../settings/settings.ts'
+import { openStyles, type StylesStore, updateStyles } from '../settings/styles.ts'
 import { writeFileNew } from '../write.ts'
 import { badArgument, toAttuneError, toErrorRecord } from './errors.ts'
 import type { HostFacts } from './facts.ts'
+import { completeFolder } from './folders.ts'
 import { lockFolder } from './lock.ts'
+import { InputStore } from './inputs.ts'
 import { HostModels } from './models.ts'
-import { exportRecording, readTexts, savePicture } from './pictures.ts'
+import { exportRecording, type MapsAnswer } from './maps.ts'
+import type { NetPlace } from './nets.ts'
+import { readTexts, savePicture } from './pictures.ts'
 import { HostQueue, noQueue } from './queue.ts'
+import { defined, isPng, patiently } from './support.ts'
 import { recipeView } from './views.ts'
 
 type Checked<M extends HostMethod> = z.output<(typeof hostMethods)[M]['params']>
@@ -40,8 +45,10 @@ type Handlers = { readonly [M in HostMethod]: (params: Checked<M>) => unknown }
 interface Parts {
   readonly facts: HostFacts
   readonly settings: Settings
+  readonly styles: StylesStore
   readonly gallery: Gallery
   readonly models: HostModels
+  readonly inputs: InputStore
   readonly queue: HostQueue | undefined
   readonly notices: readonly string[]
   readonly log: Log | undefined
@@ -81,6 +88,7 @@ export class HostService implements HostApi {
   static async #open(facts: HostFacts, unlock: () => Promise<void>): Promise<HostService> {
     const now = facts.now ?? (() => new Date())
     const settings = await openSettings({ path: join(facts.dataFolder, 'settings.json'), now })
+    const styles = await openStyles({ path: join(facts.dataFolder, 'styles.json'), now })
     const outputFolder = () => resolve(settings.values.outputFolder ?? facts.picturesFolder)
     const { trash, restore } = facts.desktop
     const { gallery, notices } = await Gallery.open({
@@ -97,14 +105,17 @@ export class HostService implements HostApi {
         ? undefined
         : new Log({ folder: facts.logFolder, allowPrompts: () => settings.values.logPrompts, now })
     await models.start()
-    const opened = await HostQueue.open({ facts, gallery, models, outputFolder })
+    const inputs = new InputStore(join(facts.dataFolder, 'inputs'))
+    const opened = await HostQueue.open({ facts, gallery, models, inputs, outputFolder })
     const service = new HostService({
       facts,
       settings,
+      styles,
       gallery,
       models,
+      inputs,
       queue: opened?.queue,
-      notices: [...settings.notices, ...notices, ...(opened?.notices ?? [])],
+      notices: [...settings.notices, ...styles.notices, ...notices, ...(opened?.notices ?? [])],
       log,
       unlock,
     })
@@ -209,6 +220,16 @@ export class HostService implements HostApi {
     return this.#parts.models.file(id, names)
   }
 
+  /** Pictures that drawings take in. */
+  get inputs(): InputStore {
+    return this.#parts.inputs
+  }
+
+  /** Where a ControlNet of the library lies. @throws AttuneError `bad-model` */
+  netPlace(id: string): Promise<NetPlace> {
+    return this.#parts.models.findNet(id)
+  }
+
   /** The folder of a model that can be drawn with. @throws AttuneError `bad-model` */
   modelFolder(id: string): Promise<string> {
     return this.#parts.models.findUsable(id).then(({ path }) => path)
@@ -231,8 +252,8 @@ export class HostService implements HostApi {
     return { ...(recipe && { recipe }), ...(record && { record }), messages: [...messages] }
   }
 
-  /** A zip of maps. @param header see `exportMapsHeader` */
-  exportMaps(header: unknown, recording: Uint8Array): Promise<Uint8Array> {
+  /** Maps as a zip, in a folder, or as a preview. @param header see `exportMapsHeader` */
+  exportMaps(header: unknown, recording: Uint8Array): Promise<MapsAnswer> {
     return exportRecording(header, recording, id => this.picturePath(id))
   }
 
@@ -254,7 +275,7 @@ export class HostService implements HostApi {
 
   /** Events of the parts as those of the contract. */
   #follow(): void {
-    const { settings, gallery, models, queue, facts } = this.#parts
+    const { settings, styles, gallery, models, queue, facts } = this.#parts
     this.#ends.push(
       settings.subscribe((values, changed) => {
         this.emit({ type: 'settings', settings: values })
@@ -262,6 +283,7 @@ export class HostService implements HostApi {
           gallery.setFolders(galleryFolders(facts, settings)).catch((error: unknown) => this.#tell(error))
         if (changed.includes('modelFolders')) this.emit({ type: 'models' })
       }),
+      styles.subscribe(values => this.emit({ type: 'styles', styles: values })),
       gallery.subscribe(event => {
         if (event.type === 'notice') this.emit({ type: 'notice', text: event.text })
         else if (event.type === 'changed') {
@@ -297,7 +319,7 @@ export class HostService implements HostApi {
   }
 
   #makeHandlers(): Handlers {
-    const { facts, settings, gallery, models, notices, log } = this.#parts
+    const { facts, settings, styles, gallery, models, notices, log } = this.#parts
     const queue = () => this.#parts.queue ?? fail(noQueue())
     return {
       'app.info': async () => {
@@ -358,9 +380,9 @@ export class HostService implements HostApi {
         return {}
       },
       'models.list': async () => {
-        const { models: list, problems } = await models.list()
+        const { problems, ...list } = await models.list()
         for (const text of problems) this.emit({ type: 'notice', text })
-        return { models: list }
+        return list
       },
       'models.addFolder': async ({ path }) => {
         const isAdded = await models.addFolder(path)
@@ -368,7 +390,9 @@ export class HostService implements HostApi {
       },
       'models.removeFolder': async ({ path }) => (await models.removeFolder(path), {}),
       'jobs.list': () => this.#parts.queue?.list() ?? { jobs: [], paused: false },
-      'jobs.add': async ({ requests, model }) => ({ jobs: await queue().add(requests, model) }),
+      'jobs.add': async ({ requests, model, interrupted }) => ({
+        jobs: await queue().add(requests, model, interrupted),
+      }),
       'jobs.reorder': async ({ id, before }) => (await queue().reorder(id, before), {}),
       'jobs.cancel': async ({ id }) => (await queue().cancel(id), {}),
       'jobs.pause': async ({ id }) => (await queue().pause(id), {}),
@@ -376,6 +400,7 @@ export class HostService implements HostApi {
       'jobs.remove': async ({ id }) => (await queue().remove(id), {}),
       'downloads.list': () => ({ downloads: models.downloads }),
       'downloads.start': ({ url, sha256 }) => models.download(url, sha256),
+      'downloads.pause': async ({ id }) => (await models.pauseDownload(id), {}),
       'downloads.cancel': async ({ id }) => (await models.cancelDownload(id), {}),
       'downloads.retry': ({ id }) => (models.retryDownload(id), {}),
       'shell.openFolder': async ({ which }) => {
@@ -383,17 +408,15 @@ export class HostService implements HostApi {
         await facts.desktop.openFolder(folders[which] ?? facts.dataFolder)
         return {}
       },
+      'shell.chooseFolder': async ({ title }) => {
+        const path = await models.chooseFolder(title)
+        return path === undefined ? {} : { path }
+      },
+      'shell.completeFolder': async ({ path }) => ({ folders: await completeFolder(path) }),
+      'styles.get': () => styles.values,
+      'styles.set': ({ patch }) => updateStyles(styles, patch),
       'log.write': ({ level, message }) => (log?.write(level, 'window', { message }), {}),
     }
-  }
-}
-
-function isPng(bytes: Uint8Array): boolean {
-  try {
-    readPngHeader(bytes)
-    return true
-  } catch {
-    return false
   }
 }
 
@@ -404,24 +427,6 @@ const recipeFileLimit = 128 << 20
 function galleryFolders(facts: HostFacts, { values }: Settings): string[] {
   const folders = [values.outputFolder ?? facts.picturesFolder, ...values.galleryFolders]
   return [...new Set(folders.map(folder => resolve(folder)))]
-}
-
-/** Without the fields that zod leaves as undefined. */
-function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
-  const entries = Object.entries(value).filter(([, field]) => field !== undefined)
-  return Object.fromEntries(entries) as { [K in keyof T]: Exclude<T[K], undefined> }
-}
-
-async function patiently<T>(work: Promise<T> | undefined, milliseconds: number): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<undefined>(done => {
-    timer = setTimeout(() => done(undefined), milliseconds)
-  })
-  try {
-    return await Promise.race([work?.catch(() => undefined), late])
-  } finally {
-    clearTimeout(timer)
-  }
 }
 
 function fail(error: AttuneError): never {

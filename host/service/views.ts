@@ -2,11 +2,14 @@
 import type { HostDownload, HostJob, HostModel, HostRecipe } from '../../model/contract/host-api.ts'
 import { type Recipe, toolNames } from '../../model/image/foreign-metadata/index.ts'
 import type { Job } from '../jobs/runner.ts'
+import { drawInputsOf } from './facts.ts'
 import type { Download } from '../models/downloads.ts'
 import type { LibraryModel } from '../models/library.ts'
 
 /** The embedded model's id: settings and jobs outlive the place where it is installed. */
 export const embeddedId = 'storybook'
+/** As people read it. */
+export const embeddedName = 'Storybook'
 
 export function recipeView(recipe: Recipe): HostRecipe {
   return {
@@ -18,7 +21,7 @@ export function recipeView(recipe: Recipe): HostRecipe {
   }
 }
 
-const familyNames: Readonly<Record<LibraryModel['family'], string>> = {
+export const familyNames: Readonly<Record<LibraryModel['family'], string>> = {
   sd1: 'Stable Diffusion 1.x',
   sd2: 'Stable Diffusion 2.x',
   sdxl: 'Stable Diffusion XL',
@@ -34,7 +37,7 @@ export function modelView(model: LibraryModel): HostModel {
   const isModel = role === 'model'
   return {
     id: isEmbedded ? embeddedId : model.id,
-    name: isEmbedded ? embeddedId : model.name,
+    name: isEmbedded ? embeddedName : model.name,
     family: familyNames[family],
     ...(!isEmbedded && { path: model.path }),
     bytes: model.bytes,
@@ -54,11 +57,14 @@ export function modelView(model: LibraryModel): HostModel {
 }
 
 export function jobView(job: Job, secondsLeft: number | undefined, picture: number | undefined): HostJob {
-  const { id, request, inputs, state, added, progress, problem } = job
+  const { id, request, template, inputs, state, added, progress, problem } = job
+  const drawn = drawInputsOf(job)
   return {
     id,
     request,
+    ...(template && { template }),
     ...(inputs['model'] !== undefined && { model: inputs['model'] }),
+    ...(drawn && { inputs: drawn }),
     state,
     added,
     ...(progress && { progress: { step: progress.step, steps: progress.steps } }),

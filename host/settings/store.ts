@@ -24,6 +24,10 @@ export interface SettingsDefinition<Shape extends z.ZodRawShape> {
 export interface SettingsStoreOptions {
   readonly path: string
   readonly now?: () => Date
+  /** What the file holds, for notices; `settings` when absent. */
+  readonly what?: string
+  /** A larger file is taken for damaged. */
+  readonly byteLimit?: number
 }
 
 type Values<Shape extends z.ZodRawShape> = z.output<z.ZodObject<Shape>>
@@ -32,12 +36,14 @@ type Listener<Shape extends z.ZodRawShape> = (
   changed: readonly (keyof Values<Shape>)[],
 ) => void
 
-const byteLimit = 4 << 20
+const usualByteLimit = 4 << 20
 const versionKey = 'version'
 
 export class SettingsStore<Shape extends z.ZodRawShape> {
   readonly #definition: SettingsDefinition<Shape>
   readonly #path: string
+  readonly #what: string
+  readonly #byteLimit: number
   readonly #listeners = new Set<Listener<Shape>>()
   /** The file's object, with what is not understood. */
   #raw: Record<string, unknown> = {}
@@ -47,9 +53,11 @@ export class SettingsStore<Shape extends z.ZodRawShape> {
   /** What the person should know, in sentences; grows when a write fails. */
   readonly notices: string[] = []
 
-  private constructor(definition: SettingsDefinition<Shape>, path: string) {
+  private constructor(definition: SettingsDefinition<Shape>, options: SettingsStoreOptions) {
     this.#definition = definition
-    this.#path = path
+    this.#path = options.path
+    this.#what = options.what ?? 'settings'
+    this.#byteLimit = options.byteLimit ?? usualByteLimit
     this.#values = this.#check({}).values
   }
 
@@ -58,7 +66,7 @@ export class SettingsStore<Shape extends z.ZodRawShape> {
     definition: SettingsDefinition<Shape>,
     options: SettingsStoreOptions,
   ): Promise<SettingsStore<Shape>> {
-    const store = new SettingsStore(definition, options.path)
+    const store = new SettingsStore(definition, options)
     await store.#read(options.now ?? (() => new Date()))
     return store
   }
@@ -130,8 +138,8 @@ export class SettingsStore<Shape extends z.ZodRawShape> {
       this.#isWritable = isMoved
       this.notices.push(
         isMoved
-          ? `The settings were damaged. They are kept as ${aside}; the defaults are used.`
-          : `The settings ${this.#path} are damaged and cannot be moved aside; the defaults are used, and changes are not saved.`,
+          ? `The ${this.#what} were damaged. They are kept as ${aside}; the defaults are used.`
+          : `The ${this.#what} ${this.#path} are damaged and cannot be moved aside; the defaults are used, and changes are not saved.`,
       )
       return
     }
@@ -142,7 +150,7 @@ export class SettingsStore<Shape extends z.ZodRawShape> {
     if (found > version) {
       this.#isWritable = false
       this.notices.push(
-        `The settings were written by a newer Attune (version ${found}; this one knows ${version}). They are used as far as they are understood, and changes are not saved. Update Attune.`,
+        `The ${this.#what} were written by a newer Attune (version ${found}; this one knows ${version}). They are used as far as they are understood, and changes are not saved. Update Attune.`,
       )
     }
     let current = raw
@@ -159,7 +167,7 @@ export class SettingsStore<Shape extends z.ZodRawShape> {
       await copyFile(this.#path, aside).catch(() => undefined)
       for (const key of wrong) delete this.#raw[key]
       this.notices.push(
-        `These settings could not be used and have their defaults: ${wrong.join(', ')}. The file as it was is kept as ${aside}.`,
+        `These ${this.#what} could not be used and have their defaults: ${wrong.join(', ')}. The file as it was is kept as ${aside}.`,
       )
     }
     if (found < version) await this.#write()
@@ -181,7 +189,7 @@ export class SettingsStore<Shape extends z.ZodRawShape> {
       this.#isWritable = false
       const why = error instanceof Error ? error.message : String(error)
       this.notices.push(
-        `The settings of an older version could not be taken over (${why}). The defaults are used, and changes are not saved: move ${this.#path} aside to begin anew.`,
+        `The ${this.#what} of an older version could not be taken over (${why}). The defaults are used, and changes are not saved: move ${this.#path} aside to begin anew.`,
       )
       return undefined
     }
@@ -190,13 +198,13 @@ export class SettingsStore<Shape extends z.ZodRawShape> {
   async #readText(): Promise<string | undefined> {
     try {
       const info = await stat(this.#path)
-      if (!info.isFile() || info.size > byteLimit) return ''
+      if (!info.isFile() || info.size > this.#byteLimit) return ''
       return await readFile(this.#path, 'utf8')
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
       this.#isWritable = false
       this.notices.push(
-        `The settings ${this.#path} cannot be read; the defaults are used, and changes are not saved.`,
+        `The ${this.#what} ${this.#path} cannot be read; the defaults are used, and changes are not saved.`,
       )
       return undefined
     }
@@ -222,7 +230,8 @@ export class SettingsStore<Shape extends z.ZodRawShape> {
         await writeFileAtomic(this.#path, new TextEncoder().encode(`${text}\n`), { overwrite: true })
       } catch (error) {
         // Said once: a banner, not a loop of errors. The next change tries again.
-        const notice = `Settings are not saved: ${error instanceof Error ? error.message : String(error)}`
+        const what = `${this.#what[0]?.toUpperCase()}${this.#what.slice(1)}`
+        const notice = `${what} are not saved: ${error instanceof Error ? error.message : String(error)}`
         if (!this.notices.includes(notice)) this.notices.push(notice)
       }
     }

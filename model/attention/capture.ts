@@ -21,6 +21,8 @@ export interface CaptureOptions {
   readonly layers?: (path: string) => boolean
   /** Also make the mean over layers and heads of each grid an output of every step, for maps while drawing. */
   readonly live?: boolean
+  /** Also the tokens of image prompts, each as a word of its own behind those of the prompt. */
+  readonly images?: boolean
 }
 
 /** What the text of the captured half is. */
@@ -50,6 +52,8 @@ export interface RowShare {
 
 /** What is captured beside the words that the caller wants to see. */
 export interface CaptureExtra {
+  /** Tokens that stand for no word of the prompt, such as those of an image. */
+  readonly others?: readonly { readonly row: number; readonly position: number; readonly text: string }[]
   /** The rows whose attention is that of a token; itself when absent. An edit's words look through other words. */
   readonly rowsOf?: (row: number) => readonly RowShare[]
   /** Running maps at one grid, of several samples. */
@@ -105,6 +109,11 @@ export class CapturePlan {
         })
       }
       words.push({ text: text.prompt.slice(...span), span, columns })
+    }
+    const end = text?.prompt.length ?? 0
+    for (const { row, position, text: name } of text ? (extra.others ?? []) : []) {
+      words.push({ text: name, span: [end, end], columns: [tokens.length] })
+      tokens.push({ index: row, chunk: 0, position, id: 0, text: name, word: words.length - 1 })
     }
     this.tokens = tokens
     this.words = words

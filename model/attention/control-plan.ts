@@ -1,6 +1,6 @@
 /**
- * Binds what a request asks of the attention (weights of words, painted bias, regions, an edit, hidden padding) to the
- * inputs of the one seam (D4): which inputs a denoising graph declares, and their numbers at each call of the network.
+ * Binds what a request asks of the attention (weights of words, painted bias, regions, an edit, hidden padding, how much
+ * image prompts count) to the inputs of the one seam (D4): which inputs a denoising graph declares, and their numbers at each call of the network.
  *
  * Axis letters: B rows of the batch, S tokens of all sources, G sources, L = h·w positions of a layer's grid.
  */
@@ -30,7 +30,7 @@ import {
   type PreparedPaint,
 } from './controls/paint.ts'
 import type { EditPlan } from './edit/plan.ts'
-import { gapTokens, type SeamLayout } from './layout.ts'
+import { endOfTexts, gapTokens, type SeamLayout } from './layout.ts'
 
 /** Inputs of the denoiser by name. */
 export type SeamInputs = Readonly<Record<string, Float32Array>>
@@ -56,6 +56,18 @@ export interface ControlPlanOptions {
   /** Of the layers, each once. */
   readonly grids: readonly AttentionGrid[]
   readonly edit?: EditPlan
+  readonly images?: ImageSources
+}
+
+/** Image prompts, whose tokens stand behind those of the texts. */
+export interface ImageSources {
+  /** Of those that act: their places in the request. */
+  readonly indices: readonly number[]
+  readonly hasMasks: boolean
+  /** How much an image counts at a call; 0 outside of its window. */
+  factorAt(image: number, call: number): number
+  /** Where it counts, [L]; undefined for everywhere. */
+  maskAt(image: number, grid: AttentionGrid): Float32Array | undefined
 }
 
 /** Of a word with weight 0: its probability is 0 in f32, and the number fits f16. */
@@ -127,12 +139,12 @@ export class ControlPlan {
       return tensor
     }
     const { layout, edit } = this.#options
-    const [B, S, G] = [layout.rows.length, layout.tokens, layout.sources.length]
+    const [B, S, G] = [layout.rows.length, layout.tokens, layout.softmaxes.length]
     return {
       cross: (_, b, grid): AttentionExtras => {
         const L = grid.height * grid.width
         return {
-          ...(G > 1 && !layout.isOneSoftmax && { sources: layout.sources }),
+          ...(G > 1 && { sources: layout.softmaxes }),
           ...(this.#hasBias && {
             logitBias: this.#biasHasPositions
               ? once(b, at(names.logitBias, grid), [B, L, S])
@@ -140,7 +152,11 @@ export class ControlPlan {
           }),
           ...(this.#isScaled && { peakScale: once(b, names.peakScale, [B, 1]) }),
           ...(this.#options.seamLaw === 'value-gain' && { valueGain: once(b, names.valueGain, [B, S]) }),
-          ...(this.#hasMasks && { outputMask: once(b, at(names.outputMask, grid), [B, L, G]) }),
+          ...(this.#hasMasks && {
+            outputMask: this.#masksHavePositions
+              ? once(b, at(names.outputMask, grid), [B, L, G])
+              : once(b, names.outputMask, [B, 1, G]),
+          }),
           ...(edit && {
             tokenScale: once(b, names.tokenScale, [B, S]),
             querySample: once(b, names.querySample, [B, G]),
@@ -196,10 +212,8 @@ export class ControlPlan {
   masksAt(grid: AttentionGrid, call: number): Float32Array | undefined {
     const { controls, calls } = this.#options
     if (!this.#hasMasks) return undefined
-    return this.#masks(
-      grid,
-      controls.regions !== undefined && isInWindow(controls.regions.window, call, calls),
-    )
+    const isOn = controls.regions !== undefined && isInWindow(controls.regions.window, call, calls)
+    return this.#masks(grid, isOn, call)
   }
 
   /** The kinds of controls that act at a call, and whose effect `without` can show. */
@@ -227,7 +241,15 @@ export class ControlPlan {
   }
 
   get #hasMasks(): boolean {
+    return this.#hasRegionMasks || this.#options.images !== undefined
+  }
+
+  get #hasRegionMasks(): boolean {
     return this.#options.controls.regions?.law === 'mix'
+  }
+
+  get #masksHavePositions(): boolean {
+    return this.#hasRegionMasks || this.#options.images?.hasMasks === true
   }
 
   #parts(
@@ -269,9 +291,17 @@ export class ControlPlan {
       parts.push({ name: names.valueGain, key: String(words.version), make: () => words.weights ?? ones() })
     }
     if (this.#hasMasks) {
-      for (const grid of grids) {
-        const make = (): Float32Array => this.#masks(grid, on.regions !== undefined)
-        parts.push({ name: at(names.outputMask, grid), key: on.regions ? 'regions' : '', make })
+      const { images } = this.#options
+      const factors = images?.indices.map((_, image) => images.factorAt(image, call)) ?? []
+      const key = `${on.regions && this.#hasRegionMasks ? 'regions' : ''} ${factors.join()}`
+      const isOn = on.regions !== undefined
+      if (this.#masksHavePositions) {
+        for (const grid of grids) {
+          parts.push({ name: at(names.outputMask, grid), key, make: () => this.#masks(grid, isOn, call) })
+        }
+      } else {
+        const nowhere = { height: 1, width: 1 }
+        parts.push({ name: names.outputMask, key, make: () => this.#masks(nowhere, isOn, call) })
       }
     }
     if (edit) {
@@ -316,6 +346,7 @@ export class ControlPlan {
     const { layout, calls, latent, controls } = this.#options
     const [S, L] = [layout.tokens, grid.height * grid.width]
     const everywhere = this.#tokenBias(weights, on.padding)
+    const end = endOfTexts(layout)
     const { paint } = on
     // Of an edit both pictures are painted: the one that it begins with was painted when it was drawn.
     const painted = layout.rows.map(({ trajectory, half }) =>
@@ -335,7 +366,7 @@ export class ControlPlan {
       for (let l = 0; l < L; l++) {
         const start = (b * L + l) * S
         bias.set(tokens, start)
-        if (hides) bias.fill(hiddenBias, start + (layout.sources[1]?.start ?? S), start + S)
+        if (hides) bias.fill(hiddenBias, start + (layout.sources[1]?.start ?? S), start + end)
         for (const part of parts) {
           for (let s = 0; s < S; s++)
             bias[start + s] = (bias[start + s] as number) + (part[l * S + s] as number)
@@ -345,10 +376,29 @@ export class ControlPlan {
     return bias
   }
 
-  /** [B, L, G] */
-  #masks(grid: AttentionGrid, isOn: boolean): Float32Array {
+  /** [B, L, G]: of the texts, and behind them of image prompts. */
+  #masks(grid: AttentionGrid, isOn: boolean, call: number): Float32Array {
+    const { layout, images } = this.#options
+    const [B, G, L] = [layout.rows.length, layout.softmaxes.length, grid.height * grid.width]
+    const texts = G - (images?.indices.length ?? 0)
+    const own = this.#hasRegionMasks
+      ? this.#textMasks(grid, isOn, texts)
+      : new Float32Array(B * L * texts).fill(1)
+    if (!images) return own
+    const all = new Float32Array(B * L * G)
+    for (let i = 0; i < B * L; i++) all.set(own.subarray(i * texts, (i + 1) * texts), i * G)
+    for (const image of images.indices.keys()) {
+      const factor = images.factorAt(image, call)
+      const mask = this.#masksHavePositions ? images.maskAt(image, grid) : undefined
+      for (let i = 0; i < B * L; i++) all[i * G + texts + image] = factor * (mask?.[i % L] ?? 1)
+    }
+    return all
+  }
+
+  /** [B, L, G] of the texts alone. */
+  #textMasks(grid: AttentionGrid, isOn: boolean, G: number): Float32Array {
     const { layout, controls } = this.#options
-    const [G, L] = [layout.sources.length, grid.height * grid.width]
+    const L = grid.height * grid.width
     const masks = isOn && this.#regions && this.#withBorrowed(regionMasks(this.#regions, grid), L, G)
     const hasNegative = controls.regions?.regions.some(each => each.negativePrompt !== undefined)
     const all = rowMasks(

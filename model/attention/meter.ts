@@ -1,6 +1,6 @@
 /**
  * The cross-path meter: how much of what a layer takes from the text side each source has brought (the row's own text, a
- * region's, an edit's borrowed text, later image prompts), by position. It is a graph of its own, recorded beside the
+ * region's, an edit's borrowed text, image prompts), by position. It is a graph of its own, recorded beside the
  * denoiser and evaluated once: the drawing path pays nothing.
  *
  * The size of a part is its root mean square over channels and heads before the output projection, mask included. Parts
@@ -26,7 +26,7 @@ export interface MeteredLayer {
 }
 
 export interface MeterReading {
-  readonly sources: readonly Pick<SeamSource, 'kind' | 'region'>[]
+  readonly sources: readonly Pick<SeamSource, 'kind' | 'region' | 'image'>[]
   /** The evaluation that was metered, from 1. */
   readonly step: number
   readonly layers: readonly MeteredLayer[]
@@ -40,10 +40,13 @@ const output = (path: string, source: number): string => `${path}.source.${sourc
 
 export class MeterPlan {
   readonly #layout: SeamLayout
+  readonly #imageIndices: readonly number[]
   readonly #layers = new Map<string, AttentionGrid>()
 
-  constructor(layout: SeamLayout) {
+  /** @param imageIndices of the image prompts that act: their places in the request */
+  constructor(layout: SeamLayout, imageIndices: readonly number[] = []) {
     this.#layout = layout
+    this.#imageIndices = imageIndices
   }
 
   /**
@@ -51,7 +54,7 @@ export class MeterPlan {
    * @param others the controls of the run
    */
   controls(others: AttentionControls = {}): AttentionControls {
-    const { rows, sources } = this.#layout
+    const { rows, softmaxes: sources } = this.#layout
     const declared = new Map<string, Tensor>()
     this.#layers.clear()
     return {
@@ -85,7 +88,7 @@ export class MeterPlan {
    * @param maskAt of the run, [B, L, G]; undefined where every source counts wholly
    */
   inputs(maskAt: (grid: AttentionGrid) => Float32Array | undefined): Record<string, Float32Array> {
-    const { rows, sources } = this.#layout
+    const { rows, softmaxes: sources } = this.#layout
     const inputs: Record<string, Float32Array> = {}
     for (const grid of this.#layers.values()) {
       const size = rows.length * grid.height * grid.width * sources.length
@@ -103,7 +106,9 @@ export class MeterPlan {
    * @param row of the batch
    */
   read(outputs: Readonly<Record<string, Float32Array>>, row: number, step: number): MeterReading {
-    const { sources } = this.#layout
+    // Texts that share a softmax cannot be told apart: the first stands for all.
+    const { sources: all, isOneSoftmax } = this.#layout
+    const sources = isOneSoftmax ? all.filter(({ kind }) => kind === 'own' || kind === 'image') : all
     const layers = [...this.#layers].map(([path, { height, width }]): MeteredLayer => {
       const positions = height * width
       const sizes = sources.map((_, source) => {
@@ -115,7 +120,11 @@ export class MeterPlan {
     })
     const shares = sources.map((_, g) => average(layers.map(layer => layer.shares[g] ?? 0)))
     return {
-      sources: sources.map(({ kind, region }) => ({ kind, ...(region !== undefined && { region }) })),
+      sources: sources.map(({ kind, region, image }) => ({
+        kind,
+        ...(region !== undefined && { region }),
+        ...(image !== undefined && { image: this.#imageIndices[image] ?? image }),
+      })),
       step,
       layers,
       shares,

@@ -7,6 +7,10 @@ export const errorCodes = [
   'bad-argument',
   /** A file is missing, damaged or not what its name says. */
   'bad-file',
+  /** Nothing more can be written to a disk: it is full, or its quota is used up. What was to be written is kept. */
+  'disk-full',
+  /** Another machine, or our own host, cannot be reached or broke off. Trying again may help. */
+  'network',
   /** A model folder is incomplete, of another family, or its weights do not fit its configuration. */
   'bad-model',
   /** The request is sound, but this build or this machine cannot serve it. */

@@ -5,8 +5,11 @@
  */
 import { z } from 'zod'
 import { errorCodes } from './errors.ts'
+import { drawInputsSchema, inputKeySchema } from './inputs.ts'
+import { promptTemplateSchema } from './prompt.ts'
 import { generateRequestSchema } from './request.ts'
 import { settingsPatchSchema, settingsSchema } from './settings.ts'
+import { stylesPatchSchema, stylesSchema } from './styles.ts'
 
 const text = z.string().max(4096)
 const longText = z.string().max(200_000)
@@ -110,9 +113,32 @@ export const modelSchema = z.object({
 })
 export type HostModel = z.output<typeof modelSchema>
 
+/** A network that guides a model (ControlNet), in the library. */
+export const netSchema = z.object({
+  id: text,
+  name: z.string(),
+  /** As of models: a network guides models of its own family only. */
+  family: z.string(),
+  path: z.string(),
+  /** Of one that is a single .safetensors file: its name below `hostPaths.model`. */
+  file: z.string().optional(),
+  bytes: count,
+})
+export type HostNet = z.output<typeof netSchema>
+
+/** A request for the queue. Its template goes into the picture's record, so that it can be taken up as it was written. */
+export const queuedRequestSchema = generateRequestSchema.extend({
+  template: promptTemplateSchema.optional(),
+  /** Pictures and networks beside it; kept with the job. */
+  inputs: drawInputsSchema.optional(),
+})
+export type QueuedRequest = z.input<typeof queuedRequestSchema>
+
 export const jobSchema = z.object({
   id,
   request: generateRequestSchema,
+  template: promptTemplateSchema.optional(),
+  inputs: drawInputsSchema.optional(),
   model: text.optional(),
   state: z.enum(['queued', 'running', 'paused', 'done', 'failed', 'cancelled']),
   added: z.string(),
@@ -187,7 +213,10 @@ export const hostMethods = {
   'gallery.undoRemove': { params: nothing, result: z.object({ restored: count }) },
   'gallery.reveal': { params: z.strictObject({ id: pictureId }), result: nothing },
   'gallery.rescan': { params: nothing, result: nothing },
-  'models.list': { params: nothing, result: z.object({ models: z.array(modelSchema) }) },
+  'models.list': {
+    params: nothing,
+    result: z.object({ models: z.array(modelSchema), nets: z.array(netSchema).default([]) }),
+  },
   /** Without a path the shell asks with its dialog. */
   'models.addFolder': {
     params: z.strictObject({ path: text.optional() }),
@@ -197,8 +226,10 @@ export const hostMethods = {
   'jobs.list': { params: nothing, result: z.object({ jobs: z.array(jobSchema), paused: z.boolean() }) },
   'jobs.add': {
     params: z.strictObject({
-      requests: z.array(generateRequestSchema).min(1).max(1000),
+      requests: z.array(queuedRequestSchema).min(1).max(1000),
       model: text.optional(),
+      /** They were being drawn by a window that ended: they wait, paused, until somebody lets them go on. */
+      interrupted: z.boolean().optional(),
     }),
     result: z.object({ jobs: z.array(jobSchema) }),
   },
@@ -218,6 +249,8 @@ export const hostMethods = {
     }),
     result: downloadSchema,
   },
+  /** Holds it; `downloads.retry` goes on with it. */
+  'downloads.pause': { params: z.strictObject({ id }), result: nothing },
   'downloads.cancel': { params: z.strictObject({ id }), result: nothing },
   'downloads.retry': { params: z.strictObject({ id }), result: nothing },
   /** Opens a folder in the system's file manager; `pictures`, `logs`, `models`. */
@@ -225,6 +258,20 @@ export const hostMethods = {
     params: z.strictObject({ which: z.enum(['pictures', 'logs', 'models']) }),
     result: nothing,
   },
+  /** Asks with the shell's dialog; a shell without one refuses with `unsupported`. */
+  'shell.chooseFolder': {
+    params: z.strictObject({ title: z.string().max(200) }),
+    /** Absent when the person chose none. */
+    result: z.object({ path: z.string().optional() }),
+  },
+  /** Folders whose path begins with what is typed so far, for completion where there is no dialog. */
+  'shell.completeFolder': {
+    params: z.strictObject({ path: text }),
+    result: z.object({ folders: z.array(z.string()) }),
+  },
+  'styles.get': { params: nothing, result: stylesSchema },
+  /** Replaces what is given. @throws `bad-file` when it cannot be kept */
+  'styles.set': { params: z.strictObject({ patch: stylesPatchSchema }), result: stylesSchema },
   'log.write': {
     params: z.strictObject({ level: z.enum(['info', 'warn', 'error']), message: longText }),
     result: nothing,
@@ -244,6 +291,7 @@ export const hostEventSchema = z.discriminatedUnion('type', [
     total: count.optional(),
   }),
   z.object({ type: z.literal('settings'), settings: settingsSchema }),
+  z.object({ type: z.literal('styles'), styles: stylesSchema }),
   z.object({ type: z.literal('models') }),
   z.object({ type: z.literal('jobs') }),
   z.object({ type: z.literal('job'), id, progress: z.object({ step: count, steps: count }) }),
@@ -269,8 +317,10 @@ export interface HostApi {
  * - GET  picture, thumbnail: the file
  * - POST savePicture: raw pixels (see `savePictureHeader`) → JSON `savedPictureSchema`: encoded, recorded, in the gallery
  * - POST readRecipe: any image file's bytes → JSON `readRecipeSchema`
- * - POST exportMaps: an attention recording (.safetensors) → a zip of the chosen files
- * - GET  model: a file of a model's folder, Range allowed
+ * - POST exportMaps: an attention recording (.safetensors) → a zip of the chosen files; JSON `exportedMapsSchema` where
+ *   they go into a folder, JSON `mapsPreviewSchema` where only a preview is asked for
+ * - GET  model: a file of a model's folder or of a ControlNet, Range allowed
+ * - POST inputs: any picture file's bytes → JSON `keptInputSchema`; GET input: it as a PNG
  * - POST call: JSON { method, params } → JSON { result } or { error }; GET events: `HostEvent`s as server-sent events;
  *   POST session: JSON { token } of the address' fragment → a cookie. The three are of the loopback server only.
  * - POST engine: the host's own seat of the engine, as a stream of frames (`frames.ts`, `renderer/engine/host-port.ts`)
@@ -294,6 +344,8 @@ export const hostPaths = {
   savePicture: 'host/pictures',
   readRecipe: 'host/recipe',
   exportMaps: 'host/maps',
+  inputs: 'host/inputs',
+  input: (key: string): string => `host/inputs/${key}`,
   /** The folder in which `model/worker` finds a model; ends in a slash. */
   model: (id: string): string => `host/models/${encodeURIComponent(id)}/`,
 } as const
@@ -306,9 +358,15 @@ export const savePictureHeader = z.strictObject({
   /** A `ResolvedRequest`, as the engine answered it. */
   request: z.record(z.string(), z.unknown()),
   model: z.object({ name: text, sha256: z.string().max(64).optional() }),
+  /** What took part beside the request. */
+  inputs: drawInputsSchema.optional(),
   machine: z.object({ backend: text, adapter: text }).optional(),
 })
 export type SavePictureHeader = z.input<typeof savePictureHeader>
+
+/** A picture that a drawing may take in. */
+export const keptInputSchema = z.object({ key: inputKeySchema, width: count, height: count })
+export type HostInput = z.output<typeof keptInputSchema>
 
 export const savedPictureSchema = z.object({ id: pictureId, name: z.string() })
 
@@ -326,7 +384,29 @@ export const exportMapsHeader = z.strictObject({
   colormap: z.string().max(40).optional(),
   normalise: z.string().max(40).optional(),
   layers: z.array(text).max(1000).optional(),
+  /** `mean`, or `daam` for comparison with its figures. */
+  rule: z.string().max(40).optional(),
+  /** What animations show: `running` or `each`. */
+  steps: z.string().max(40).optional(),
   /** The picture that overlays lie on. */
   picture: pictureId.optional(),
+  /** Write the files here instead of answering with a zip. */
+  folder: text.optional(),
+  /** Replace files of the same names in the folder. */
+  overwrite: z.boolean().optional(),
+  /** Only tell which files these would be, and show one of them. */
+  preview: z.boolean().optional(),
 })
 export type ExportMapsHeader = z.input<typeof exportMapsHeader>
+
+/** The answer to `folder`. */
+export const exportedMapsSchema = z.object({ folder: z.string(), files: z.array(z.string()) })
+
+/** The answer to `preview`. */
+export const mapsPreviewSchema = z.object({
+  /** Names in the order in which they are written. */
+  files: z.array(z.string()),
+  /** One of them, where the formats have pictures. */
+  picture: z.object({ name: z.string(), type: z.string(), base64: z.string() }).optional(),
+})
+export type MapsPreview = z.output<typeof mapsPreviewSchema>

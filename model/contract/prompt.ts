@@ -48,3 +48,10 @@ export const weightCurveSchema = z.strictObject({
 })
 export const weightCurvesSchema = z.array(weightCurveSchema).max(mostCurves)
 export type WeightCurve = z.output<typeof weightCurveSchema>
+
+/** Prompts as a person wrote them, before wildcards were drawn from them: beside what was drawn, in jobs and records. */
+export const promptTemplateSchema = z.strictObject({
+  prompt: z.string().max(200_000),
+  negativePrompt: z.string().max(200_000),
+})
+export type PromptTemplate = z.output<typeof promptTemplateSchema>

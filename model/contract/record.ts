@@ -37,6 +37,8 @@ const recordedRequestSchema = z.looseObject({
   controls: z.record(z.string(), z.unknown()).optional(),
   /** As of `ControlGuide`, likewise. */
   guides: z.array(z.record(z.string(), z.unknown())).readonly().optional(),
+  /** As of `ImagePrompt`, likewise. */
+  imagePrompts: z.array(z.record(z.string(), z.unknown())).readonly().optional(),
   strength: z.number().optional(),
   vaeTile: z.int().optional(),
 })

@@ -7,6 +7,7 @@ import { z } from 'zod'
 import { type Controls, controlsSchema, hasNoControls } from './controls.ts'
 import { AttuneError } from './errors.ts'
 import { type ControlGuide, guidesSchema } from './guides.ts'
+import { type ImagePrompt, imagePromptsSchema } from './image-prompts.ts'
 import {
   promptDialects,
   type PromptDialect,
@@ -114,6 +115,8 @@ export const generateRequestSchema = z.strictObject({
   controls: controlsSchema.optional(),
   /** Pictures that guide the drawing through ControlNets; each door hands over what they name. */
   guides: guidesSchema.optional(),
+  /** Pictures that stand beside the words, through IP-Adapters; likewise. */
+  imagePrompts: imagePromptsSchema.optional(),
   /** Encode and decode in tiles of so many pixels a side; the engine decides when absent. */
   vaeTile: integerBetween(requestLimits.smallestTile, requestLimits.largestSide).optional(),
 })
@@ -156,6 +159,7 @@ export interface ResolvedRequest {
   readonly controls?: Controls
   /** Present where there are any. */
   readonly guides?: readonly ControlGuide[]
+  readonly imagePrompts?: readonly ImagePrompt[]
   /** Present for a run that begins from an image. */
   readonly strength?: number
   /** Present where tiles were asked for. */
@@ -258,6 +262,7 @@ export function resolveRequest(
     ...(request.weightCurves?.length && { weightCurves: request.weightCurves }),
     ...(request.controls && !hasNoControls(request.controls) && { controls: request.controls }),
     ...(request.guides?.length && { guides: request.guides }),
+    ...(request.imagePrompts?.length && { imagePrompts: request.imagePrompts }),
     // diffusers' default for both image-to-image and inpainting is 0.8 and 1; one value is easier to remember.
     ...(initSize ? { strength: request.strength ?? 0.8 } : {}),
     ...(request.vaeTile !== undefined && { vaeTile: request.vaeTile }),

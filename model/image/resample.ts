@@ -1,7 +1,7 @@
 /**
- * Pillow's LANCZOS resize for 8-bit pictures, bit for bit. diffusers resizes init images and masks with it
- * (VaeImageProcessor), so a picture drawn from the same photo is the same only with the same rounding: two
- * passes, 22-bit fixed-point weights, 8 bits in between.
+ * Pillow's LANCZOS and BICUBIC resize for 8-bit pictures, bit for bit. diffusers resizes init images and masks with the
+ * one (VaeImageProcessor), transformers what CLIP sees with the other, so a picture drawn from the same photo is the same
+ * only with the same rounding: two passes, 22-bit fixed-point weights, 8 bits in between.
  *
  * Reference: python-pillow/Pillow, src/libImaging/Resample.c.
  */
@@ -20,6 +20,15 @@ const precisionBits = 22
 /** Lanczos window: three lobes on each side. */
 const lobes = 3
 
+/** How far it reaches on each side, and its weight at a distance, both in pixels of the result. */
+interface Filter {
+  readonly support: number
+  readonly weight: (x: number) => number
+}
+
+const lanczosFilter: Filter = { support: lobes, weight: lanczos }
+const bicubicFilter: Filter = { support: 2, weight: bicubic }
+
 /** The inputs that make one output: from `first[i]` on, `counts[i]` of them, weights at `i * stride`. */
 interface Taps {
   readonly first: Int32Array
@@ -30,13 +39,28 @@ interface Taps {
 
 /** Resizes without keeping the aspect, as diffusers does. */
 export function resizeLanczos(source: Pixels, width: number, height: number): Pixels {
-  const wide = width === source.width ? source : resizeRows(source, width)
-  return height === source.height ? wide : resizeColumns(wide, height)
+  return resize(source, width, height, lanczosFilter)
 }
 
-function resizeRows(source: Pixels, width: number): Pixels {
+/** As `resizeLanczos`, with Pillow's cubic (a = −0.5). */
+export function resizeBicubic(source: Pixels, width: number, height: number): Pixels {
+  return resize(source, width, height, bicubicFilter)
+}
+
+function resize(source: Pixels, width: number, height: number, filter: Filter): Pixels {
+  // Rows first, unless the height shrinks much more than the width: so since Pillow 13. Bytes between the passes are
+  // rounded and cut off, so the order shows.
+  if (source.height > height && source.height - height > 2 * (source.width - width)) {
+    const short = resizeColumns(source, height, filter)
+    return width === source.width ? short : resizeRows(short, width, filter)
+  }
+  const wide = width === source.width ? source : resizeRows(source, width, filter)
+  return height === source.height ? wide : resizeColumns(wide, height, filter)
+}
+
+function resizeRows(source: Pixels, width: number, filter: Filter): Pixels {
   const { channels, height } = source
-  const taps = makeTaps(source.width, width)
+  const taps = makeTaps(source.width, width, filter)
   const data = new Uint8Array(width * height * channels)
   for (let y = 0; y < height; y++) {
     const row = y * source.width * channels
@@ -47,9 +71,9 @@ function resizeRows(source: Pixels, width: number): Pixels {
   return { width, height, channels, data }
 }
 
-function resizeColumns(source: Pixels, height: number): Pixels {
+function resizeColumns(source: Pixels, height: number, filter: Filter): Pixels {
   const { channels, width } = source
-  const taps = makeTaps(source.height, height)
+  const taps = makeTaps(source.height, height, filter)
   const rowLength = width * channels
   const data = new Uint8Array(rowLength * height)
   for (let y = 0; y < height; y++) {
@@ -82,10 +106,10 @@ function weigh(
   }
 }
 
-function makeTaps(inSize: number, outSize: number): Taps {
+function makeTaps(inSize: number, outSize: number, filter: Filter): Taps {
   const scale = inSize / outSize
   const filterScale = Math.max(scale, 1)
-  const support = lobes * filterScale
+  const support = filter.support * filterScale
   const stride = Math.ceil(support) * 2 + 1
   const first = new Int32Array(outSize)
   const counts = new Int32Array(outSize)
@@ -97,7 +121,7 @@ function makeTaps(inSize: number, outSize: number): Taps {
     const count = Math.min(inSize, Math.trunc(center + support + 0.5)) - from
     let sum = 0
     for (let tap = 0; tap < count; tap++) {
-      const weight = lanczos((tap + from - center + 0.5) * (1 / filterScale))
+      const weight = filter.weight((tap + from - center + 0.5) * (1 / filterScale))
       exact[tap] = weight
       sum += weight
     }
@@ -113,6 +137,14 @@ function makeTaps(inSize: number, outSize: number): Taps {
 
 function lanczos(x: number): number {
   return x >= -lobes && x < lobes ? sinc(x) * sinc(x / lobes) : 0
+}
+
+function bicubic(x: number): number {
+  const a = -0.5
+  const distance = Math.abs(x)
+  if (distance < 1) return ((a + 2) * distance - (a + 3)) * distance * distance + 1
+  if (distance < 2) return (((distance - 5) * distance + 8) * distance - 4) * a
+  return 0
 }
 
 function sinc(x: number): number {

@@ -106,13 +106,13 @@ function output(plan: AttentionPlan, context: LoweringContext, statistics: Tenso
       let base = part * ${4 * quads}u;
       ${dots(quads, (j, i) => `tile_keys[base + ${j * quads + i}u]`)}
       let seen = vec4u(first) + vec4u(0u, 1u, 2u, 3u) < vec4u(visible);
-      let logits = select(vec4f(lowest), biased(dots, batch, query, first / 4u), seen);
+      let logits = select(vec4f(lowest), biased(dots, controls, first / 4u), seen);
       let next = max(top, max(max(logits.x, logits.y), max(logits.z, logits.w)));
       let fade = exp(top - next);
       let p = select(vec4f(0.0), exp(logits - next), seen);
       sum = fma(sum, fade, (p.x + p.y) + (p.z + p.w));
       top = next;
-      let weight = select(vec4f(0.0), gained(scaled(p, batch, first / 4u), batch, first / 4u), seen);
+      let weight = select(vec4f(0.0), gained(scaled(p, controls, first / 4u), controls, first / 4u), seen);
       ${each(
         i => `o${i} = fma(vec4f(weight.w), tile_values[base + ${3 * quads + i}u],
         fma(vec4f(weight.z), tile_values[base + ${2 * quads + i}u],
@@ -136,6 +136,7 @@ var<workgroup> tile_values: array<vec4f, ${tile * quads}>;`)
   let query = min(workgroup.x * ${threads}u + local, P.length - 1u);
   let is_real = workgroup.x * ${threads}u + local < P.length;
   let y_index = y_at(batch * P.length + query, head * ${quads}u);
+  let controls = controls_of(batch, query);
   ${
     plain
       ? `let end = P.keys;
@@ -224,8 +225,9 @@ function captureAll(
   let end = min(source_end(g), visible_keys(query));
   let seen = vec4u(quad * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(end);
   let statistics = load_statistics(statistics_at(row, g));
-  let p = exp(min(biased(dots, batch, query, quad) - statistics.x, vec4f(0.0))) / statistics.y;
-  store_probabilities(target_index, select(vec4f(0.0), scaled(p, batch, quad), seen));`,
+  let controls = controls_of(batch, query);
+  let p = exp(min(biased(dots, controls, quad) - statistics.x, vec4f(0.0))) / statistics.y;
+  store_probabilities(target_index, select(vec4f(0.0), scaled(p, controls, quad), seen));`,
       grid.workgroups,
     )
 }
@@ -267,8 +269,9 @@ function captureTokens(
   let dot = (products.x + products.y) + (products.z + products.w);
   let quad = key / 4u;
   let statistics = load_statistics(statistics_at((batch * P.heads + head) * P.length + query, g));
-  let p = exp(min(biased(vec4f(dot), batch, query, quad) - statistics.x, vec4f(0.0))) / statistics.y;
-  capture(slot, head, query, t, scaled(p, batch, quad)[key % 4u]);`,
+  let controls = controls_of(batch, query);
+  let p = exp(min(biased(vec4f(dot), controls, quad) - statistics.x, vec4f(0.0))) / statistics.y;
+  capture(slot, head, query, t, scaled(p, controls, quad)[key % 4u]);`,
     grid.workgroups,
   )
 }

@@ -193,9 +193,11 @@ fn capture(slot: u32, head: u32, query: u32, t: u32, p: f32) {
 
 /**
  * Declares functions over groups of four keys (or, with scalar access, single keys):
- *   `biased(logit, batch, query, keys)`  logit + biasScale · logitBias,
- *   `scaled(p, batch, keys)`             p · tokenScale, a probability as it is captured,
- *   `gained(p, batch, keys)`             p · valueGain, the weight of a value vector.
+ *   `controls_of(batch, query)`     where a query's optional data begin: taken once, before the loops over keys. What
+ *                                   the uniform holds is a load at every reading on a software adapter;
+ *   `biased(logit, controls, keys)` logit + biasScale · logitBias,
+ *   `scaled(p, controls, keys)`     p · tokenScale, a probability as it is captured,
+ *   `gained(p, controls, keys)`     p · valueGain, the weight of a value vector.
  * An absent operand leaves its argument alone, so that neutral data (0, 1, 1) gives the same bits as none.
  */
 export function declareControls(
@@ -206,17 +208,20 @@ export function declareControls(
 ): Shader {
   const type = access === 'vec4' ? 'vec4f' : 'f32'
   const { logitBias, biasScale, tokenScale, valueGain } = plan
+  const fields: { readonly name: string; readonly type: 'u32' | 'f32'; readonly value: string }[] = []
   let bias = 'logit'
   if (uses.bias && logitBias) {
     shader
       .tensor('bias', logitBias.view, access)
       .param('bias_batch_rows', 'u32', logitBias.batchRows)
       .param('bias_query_rows', 'u32', logitBias.queryRows)
-    const term = 'load_bias(bias_at(batch * P.bias_batch_rows + query * P.bias_query_rows, keys))'
-    bias = `logit + ${term}`
+    const value = 'bias_at(batch * P.bias_batch_rows + query * P.bias_query_rows, 0u)'
+    fields.push({ name: 'bias', type: 'u32', value })
+    bias = 'logit + load_bias(controls.bias + keys)'
     if (biasScale) {
       shader.tensor('bias_scale', biasScale)
-      bias = `logit + load_bias_scale(bias_scale_at(batch, 0u)).x * ${term}`
+      fields.push({ name: 'bias_scale', type: 'f32', value: 'load_bias_scale(bias_scale_at(batch, 0u)).x' })
+      bias = 'logit + controls.bias_scale * load_bias(controls.bias + keys)'
     }
   }
   let scale = 'p'
@@ -224,23 +229,33 @@ export function declareControls(
     shader
       .tensor('token_scale', tokenScale.view, access)
       .param('token_scale_batch_rows', 'u32', tokenScale.batchRows)
-    scale = 'p * load_token_scale(token_scale_at(batch * P.token_scale_batch_rows, keys))'
+    const value = 'token_scale_at(batch * P.token_scale_batch_rows, 0u)'
+    fields.push({ name: 'token_scale', type: 'u32', value })
+    scale = 'p * load_token_scale(controls.token_scale + keys)'
   }
   let gain = 'p'
   if (uses.gain && valueGain) {
     shader
       .tensor('value_gain', valueGain.view, access)
       .param('value_gain_batch_rows', 'u32', valueGain.batchRows)
-    gain = 'p * load_value_gain(value_gain_at(batch * P.value_gain_batch_rows, keys))'
+    const value = 'value_gain_at(batch * P.value_gain_batch_rows, 0u)'
+    fields.push({ name: 'value_gain', type: 'u32', value })
+    gain = 'p * load_value_gain(controls.value_gain + keys)'
   }
+  // WGSL has no empty struct.
+  if (fields.length === 0) fields.push({ name: 'none', type: 'u32', value: '0u' })
   return shader.declare(`
 // Finite, and below every logit: the maximum of no keys.
 const lowest = -3.4028234e38;
+struct Controls { ${fields.map(field => `${field.name}: ${field.type}`).join(', ')} }
+fn controls_of(batch: u32, query: u32) -> Controls {
+  return Controls(${fields.map(field => field.value).join(', ')});
+}
 // The number of keys that a query sees.
 fn visible_keys(query: u32) -> u32 { return select(P.keys, min(query + 1u, P.keys), P.causal == 1u); }
-fn biased(logit: ${type}, batch: u32, query: u32, keys: u32) -> ${type} { return ${bias}; }
-fn scaled(p: ${type}, batch: u32, keys: u32) -> ${type} { return ${scale}; }
-fn gained(p: ${type}, batch: u32, keys: u32) -> ${type} { return ${gain}; }`)
+fn biased(logit: ${type}, controls: Controls, keys: u32) -> ${type} { return ${bias}; }
+fn scaled(p: ${type}, controls: Controls, keys: u32) -> ${type} { return ${scale}; }
+fn gained(p: ${type}, controls: Controls, keys: u32) -> ${type} { return ${gain}; }`)
 }
 
 /** Vec4s in a row of scores. */

@@ -43,7 +43,7 @@ export function lowerSimpleAttention(plan: AttentionPlan, context: LoweringConte
   declareSources(shader, plan)
   if (capture) declareCapture(shader, plan, capture)
   const columns = Array.from({ length: block }, (_, i) => i)
-  const probability = `scaled(exp(logit(at, key) - top[g]) * inverse[g], at.batch, key)`
+  const probability = `scaled(exp(logit(at, key) - top[g]) * inverse[g], controls, key)`
   return [
     shader
       .declare(`
@@ -55,7 +55,7 @@ fn logit(at: Place, key: u32) -> f32 {
   for (var d = 0u; d < P.head_size; d++) {
     sum = fma(load_query(query_index + d) * P.scale, load_key(key_index + d), sum);
   }
-  return biased(sum, at.batch, at.query, key);
+  return biased(sum, controls_of(at.batch, at.query), key);
 }`)
       .dispatch(
         plan.path,
@@ -67,6 +67,7 @@ fn logit(at: Place, key: u32) -> f32 {
   let head = (index / P.length) % P.heads;
   let batch = index / (P.length * P.heads);
   let visible = visible_keys(query);
+  let controls = controls_of(batch, query);
   var top: array<f32, ${count}>;
   var inverse: array<f32, ${count}>;
   for (var g = 0u; g < ${count}u; g++) {
@@ -88,7 +89,7 @@ fn logit(at: Place, key: u32) -> f32 {
       let at = Place(batch, head, query, g);
       let mask = mask_of(batch, query, g);
       for (var key = source_start(g); key < min(source_end(g), visible); key++) {
-        let weight = gained(${probability}, batch, key) * mask;
+        let weight = gained(${probability}, controls, key) * mask;
         let value_index = value_at(batch * P.key_batch_rows + key, head * P.head_size);
         ${columns
           .map(

@@ -32,12 +32,14 @@ import {
   declareSources,
   keyQuads,
 } from './attention-plan.ts'
-import { flatGrid } from './flat.ts'
 import type { DeviceFacts, Dispatch, LoweringContext, TensorView } from './lowering.ts'
 import { fold, foldedRows, Shader } from './shader.ts'
 
 /** Scratch memory for scores; more would buy fewer dispatches, but the arena would grow by as much. */
 const scoreBytes = 32 << 20
+
+/** Rows that a workgroup of the softmax takes where each thread has one to itself. */
+const softwareRows = 16
 
 /** A run of queries of every batch element and head. */
 interface Chunk {
@@ -237,13 +239,12 @@ function logits(
 
 /** Dispatch 2: softmax of each source in place, with the controls; writes the captured probabilities. */
 function softmax(plan: AttentionPlan, chunk: Chunk, scores: TensorView, facts: DeviceFacts): Dispatch {
-  const rows = plan.batch * plan.heads * chunk.queries
+  const slices = plan.batch * plan.heads
   const threads = facts.software ? 1 : 64
-  const grid = flatGrid(rows, 16)
   const { plain, probabilities, capture } = plan
   const shader = new Shader('attention_softmax', facts)
     .tensor('scores', scores)
-    .param('rows', 'u32', rows)
+    .param('slices', 'u32', slices)
     .param('first_query', 'u32', chunk.first)
     .param('queries', 'u32', chunk.queries)
     .param('key_quads', 'u32', keyQuads(plan))
@@ -252,6 +253,11 @@ function softmax(plan: AttentionPlan, chunk: Chunk, scores: TensorView, facts: D
   declareControls(shader, plan, { bias: true, scale: true, gain: true })
   if (!plain) declareSources(shader, plan)
   if (capture) declareCapture(shader, plan, capture)
+  // A thread that has a row to itself keeps the biased logits in place of the scores: the bias is read once.
+  const keeps = threads === 1 && plan.logitBias !== undefined
+  const again = keeps
+    ? 'load_scores(scores_row + quad)'
+    : 'biased(load_scores(scores_row + quad), controls, quad)'
   // A thread's first vec4 at or behind `quad`: the same thread has the same vec4s in every loop.
   const from = (quad: string): string =>
     threads === 1 ? quad : `${quad} + (member + ${threads}u - ${quad} % ${threads}u) % ${threads}u`
@@ -270,7 +276,8 @@ function softmax(plan: AttentionPlan, chunk: Chunk, scores: TensorView, facts: D
   var sum = vec4f(0.0);
   for (var quad = ${from('first_quad')}; quad < end_quad; quad += ${threads}u) {
     let seen = vec4u(quad * 4u) + vec4u(0u, 1u, 2u, 3u) < visible;
-    let logit = select(vec4f(lowest), biased(load_scores(scores_row + quad), batch, query, quad), seen);
+    let logit = select(vec4f(lowest), biased(load_scores(scores_row + quad), controls, quad), seen);
+    ${keeps ? 'store_scores(scores_row + quad, logit);' : ''}
     let next = max(top, logit);
     sum = fma(sum, exp(top - next), select(vec4f(0.0), exp(logit - next), seen));
     top = next;
@@ -286,8 +293,8 @@ function softmax(plan: AttentionPlan, chunk: Chunk, scores: TensorView, facts: D
       let token = capture_token(t);
       if (token >= i32(begin) && token < i32(end)) {
         let quad = u32(token) / 4u;
-        let logit = biased(load_scores(scores_row + quad), batch, query, quad);
-        let p = scaled(exp(logit - merged.x) * inverse, batch, quad);
+        let logit = ${again};
+        let p = scaled(exp(logit - merged.x) * inverse, controls, quad);
         capture(u32(slot), head, query, t, p[u32(token) % 4u]);
       }
     }
@@ -298,12 +305,12 @@ function softmax(plan: AttentionPlan, chunk: Chunk, scores: TensorView, facts: D
   ${plain ? '' : `let mask = mask_of(batch, query, ${g}u);`}
   for (var quad = ${from('first_quad')}; quad < end_quad; quad += ${threads}u) {
     let seen = vec4u(quad * 4u) + vec4u(0u, 1u, 2u, 3u) < visible;
-    let logit = select(vec4f(lowest), biased(load_scores(scores_row + quad), batch, query, quad), seen);
+    let logit = select(vec4f(lowest), ${again}, seen);
     let p = select(vec4f(0.0), exp(logit - merged.x) * inverse, seen);
     // Optional data past the last key is padding: zero, so p stays zero there.
-    let probability = scaled(p, batch, quad);
+    let probability = scaled(p, controls, quad);
     ${probabilities ? 'store_probabilities(captured_row + quad, probability);' : ''}
-    store_scores(scores_row + quad, gained(probability, batch, quad)${plain ? '' : ' * mask'});
+    store_scores(scores_row + quad, gained(probability, controls, quad)${plain ? '' : ' * mask'});
   }
   ${plain ? '' : zeros('end_quad', g + 1 < plan.sources.length ? `source_start(${g + 1}u) / 4u` : 'key_quads')}
   }`
@@ -313,28 +320,35 @@ function softmax(plan: AttentionPlan, chunk: Chunk, scores: TensorView, facts: D
     )
     .dispatch(
       plan.path,
-      [threads === 1 ? 16 : threads, 1, 1],
+      [threads === 1 ? softwareRows : threads, 1, 1],
       `
   ${
     threads === 1
-      ? `${grid.index}
-  let row = index;
+      ? `// Head and sample are the same for the whole workgroup: what hangs on them alone is loaded once for all lanes.
+  let place = workgroup.x * ${softwareRows}u + local;
+  if (place >= P.queries) { return; }
+  let slice = workgroup.z;
   let member = 0u;`
-      : `let row = workgroup.y + workgroup.z * ${foldedRows}u;
+      : `let place = (workgroup.y + workgroup.z * ${foldedRows}u) % P.queries;
+  let slice = (workgroup.y + workgroup.z * ${foldedRows}u) / P.queries;
+  // The same for all threads that share a row.
+  if (slice >= P.slices) { return; }
   let member = local;`
   }
-  // The same for all threads that share a row.
-  if (row >= P.rows) { return; }
-  let query = P.first_query + row % P.queries;
-  let batch = row / P.queries / P.heads;
-  let head = row / P.queries % P.heads;
+  let row = slice * P.queries + place;
+  let query = P.first_query + place;
+  let batch = slice / P.heads;
+  let head = slice % P.heads;
   let scores_row = scores_at(row, 0u);
   let key_quads = P.key_quads;
+  let controls = controls_of(batch, query);
   ${probabilities ? 'let captured_row = probabilities_at((batch * P.heads + head) * P.length + query, 0u);' : ''}
   ${capture ? 'let slot = capture_slot(batch);' : ''}
   ${plain ? '' : zeros('0u', 'source_start(0u) / 4u')}
   ${plan.sources.map((_, g) => source(g)).join('\n  ')}`,
-      threads === 1 ? grid.workgroups : [1, ...fold(rows)],
+      threads === 1
+        ? [Math.ceil(chunk.queries / softwareRows), 1, slices]
+        : [1, ...fold(slices * chunk.queries)],
     )
 }
 

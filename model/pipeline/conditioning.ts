@@ -38,6 +38,14 @@ export interface BorrowedSource {
   tokensAt(call: number, row: number, own: readonly Float32Array[]): Float32Array | undefined
 }
 
+/** Image prompts, whose tokens are the same at every call. */
+export interface PromptImages {
+  /** Of each. */
+  readonly tokens: readonly number[]
+  /** Keys and values [T, Σ2C] of an image, for one half of the guidance. */
+  keyValues(image: number, half: 'cond' | 'uncond'): Float32Array
+}
+
 /** Bytes of keys and values that a changing prompt keeps: an alternation comes back to them. */
 const cacheBytes = 1 << 27
 
@@ -49,6 +57,7 @@ export class Conditioning {
   readonly #calls: number
   readonly #isConstant: boolean
   readonly #isWeighted: boolean
+  readonly #images: PromptImages | undefined
   #encoder: PromptEncoder | undefined
   /** Of constant prompts, text by text. */
   #constant: readonly Encoding[] | undefined
@@ -60,14 +69,16 @@ export class Conditioning {
 
   /**
    * @param calls evaluations of the network that will be made.
+   * @param images that stand beside the words; asked for their tokens at the first `changesAt`
    * @throws AttuneError `bad-argument`, `unsupported`: what this request's words cannot mean.
    */
-  constructor(model: DiffusionModel, request: ResolvedRequest, calls: number) {
+  constructor(model: DiffusionModel, request: ResolvedRequest, calls: number, images?: PromptImages) {
     this.#model = model
     this.#request = request
     this.#calls = calls
     this.#law = request.emphasis ?? lawOfDialect(request.dialect ?? 'plain')
-    this.#batch = batchTexts(request, model.tokenizer, calls)
+    this.#images = images
+    this.#batch = batchTexts(request, model.tokenizer, calls, images?.tokens)
     const plans = [...new Set(this.#batch.texts.map(each => each.plan))]
     this.#isConstant = plans.every(each => each.isConstant(calls))
     this.#isWeighted = plans.some(each => each.isWeighted)
@@ -299,6 +310,11 @@ export class Conditioning {
         const start = (b * layout.tokens + (layout.sources[g]?.start ?? 0)) * width
         const tokens = text === null ? this.#borrowed?.tokensAt(call, b, own) : values[text]
         if (tokens) all.set(tokens, start)
+      }
+      const { half } = layout.rows[b] as SeamLayout['rows'][number]
+      for (const { image, start } of layout.sources) {
+        if (image === undefined || !this.#images) continue
+        all.set(this.#images.keyValues(image, half), (b * layout.tokens + start) * width)
       }
     }
     return all

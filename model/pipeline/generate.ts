@@ -23,6 +23,7 @@ import { Conditioning } from './conditioning.ts'
 import type { DiffusionModel } from './diffusion-model.ts'
 import { findNonFiniteLayer, firstNonFinite, nonFiniteError } from './finite.ts'
 import { type GuideInputs, type GuideReading, Guides } from './guides.ts'
+import { type ImagePromptInputs, ImagePrompts } from './image-prompts.ts'
 import { type NoiseInputs, RunNoise } from './noise.ts'
 import { previewOf } from './preview.ts'
 import { type ControlEffect, Seam } from './seam.ts'
@@ -46,6 +47,8 @@ export interface GenerateInputs extends StartInputs, NoiseInputs {
   readonly sourcePicture?: boolean
   /** Pictures that guide the drawing through ControlNets. */
   readonly guides?: GuideInputs
+  /** Pictures that stand beside the words, through IP-Adapters. */
+  readonly imagePrompts?: ImagePromptInputs
 }
 
 /** What is known after a step. */
@@ -158,23 +161,29 @@ export async function* generate(
         `Choose one from 1 to ${calls}.`,
       )
     }
-    const words = new Conditioning(model, request, calls)
+    const timesteps = scheduler.timesteps.slice(first)
+    const prompted = ImagePrompts.plan(model, request, inputs.imagePrompts, { timesteps })
+    const images = prompted?.act ? prompted : undefined
+    const words = new Conditioning(model, request, calls, images)
     const seam = new Seam(model, request, words, {
       calls,
       latent: size,
       capture: inputs.capture,
       spot: inputs.spot,
+      images,
     })
-    const timesteps = scheduler.timesteps.slice(first)
     guides = Guides.plan(model, request, inputs.guides, { timesteps, latent: size, words })
     const at = { step: 0, steps: calls, sigma: scheduler.sigmas[first] ?? 0, milliseconds: 0 }
-    for (const notice of [...seam.notices, ...(guides?.notices ?? [])]) yield { ...at, notice }
+    const notices = [...seam.notices, ...(guides?.notices ?? []), ...(prompted?.notices ?? [])]
+    for (const notice of notices) yield { ...at, notice }
     const { batch } = words
     // The text encoder runs beside the compilation where it is another runtime: both wait for other things.
     const encoding = timed(timings, 'text', () => words.encode())
     // Looked at below; a failure before that must not count as unhandled.
     encoding.catch(() => undefined)
     if (backend.name !== 'webgpu') await encoding
+    // Before the UNet is there: a vision encoder is as large as it.
+    await timed(timings, 'text', () => images?.encode(backend, words.guided, stop) ?? Promise.resolve())
 
     const timeProgram = await compile(model.unet.recordTimeProjections(scheduler.timesteps.length))
     const { finestChannels, flipSinToCos, freqShift } = timeFacts(model)

@@ -45,7 +45,7 @@ export interface BatchTexts {
   readonly rows: readonly TextRow[]
   /** The texts that are encoded, each once. */
   readonly texts: readonly PlannedText[]
-  /** Which text stands in each source of a row; null where the tokens are made later (borrowed). [B][G] */
+  /** Which text stands in each source of a row, without image prompts; null where the tokens are made later. [B][G] */
   readonly cells: readonly (readonly (number | null)[])[]
   readonly chunksEach: number
   readonly layout: SeamLayout
@@ -53,9 +53,15 @@ export interface BatchTexts {
 
 /**
  * @param calls evaluations of the network that will be made
+ * @param imageTokens of each image prompt
  * @throws AttuneError `bad-argument`, `unsupported`: what this request's words cannot mean
  */
-export function batchTexts(request: ResolvedRequest, tokenizer: ClipTokenizer, calls: number): BatchTexts {
+export function batchTexts(
+  request: ResolvedRequest,
+  tokenizer: ClipTokenizer,
+  calls: number,
+  imageTokens: readonly number[] = [],
+): BatchTexts {
   const { dialect = 'plain', guidanceScale, sampler, steps, controls } = request
   const callsPerStep = sampler === 'heun' ? 2 : 1
   const options = { steps, callsPerStep, oldTimeline: request.oldTimeline === true }
@@ -112,6 +118,7 @@ export function batchTexts(request: ResolvedRequest, tokenizer: ClipTokenizer, c
     { kind: 'own' as const },
     ...(regions?.regions ?? []).map((_, region) => ({ kind: 'region' as const, region })),
     ...(edit ? [{ kind: 'borrowed' as const }] : []),
+    ...imageTokens.map((length, image) => ({ kind: 'image' as const, image, length })),
   ]
   return {
     guided,

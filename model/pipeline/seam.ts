@@ -8,9 +8,15 @@ import { type CaptureOptions, CapturePlan, type LiveMaps } from '../attention/ca
 import type { CapturedAttention, CapturedWord } from '../attention/captured.ts'
 import { type SpotMap, SpotPlan, type SpotPoint } from '../attention/spot.ts'
 import { MeterPlan } from '../attention/meter.ts'
-import { type ControlKind, ControlPlan, type SeamInputs } from '../attention/control-plan.ts'
+import {
+  type ControlKind,
+  ControlPlan,
+  type ImageSources,
+  type SeamInputs,
+} from '../attention/control-plan.ts'
 import { chooseBlendGrid } from '../attention/edit/local-blend.ts'
 import { EditPlan } from '../attention/edit/plan.ts'
+import type { SeamLayout } from '../attention/layout.ts'
 import type { AttentionGrid } from '../nn/transformer.ts'
 import type { WeightedToken } from '../text/weighted-tokens.ts'
 import type { AttentionControls } from '../unet/unet-2d-condition-model.ts'
@@ -40,6 +46,7 @@ export interface SeamOptions {
   readonly latent: AttentionGrid
   readonly capture?: CaptureOptions | undefined
   readonly spot?: SpotPoint | undefined
+  readonly images?: ImageSources | undefined
 }
 
 export class Seam {
@@ -53,6 +60,7 @@ export class Seam {
   readonly #words: Conditioning
   readonly #request: ResolvedRequest
   readonly #latent: AttentionGrid
+  readonly #images: ImageSources | undefined
   readonly #plan: ControlPlan
   readonly #edit: EditPlan | undefined
   readonly #capture: CapturePlan | undefined
@@ -70,13 +78,14 @@ export class Seam {
     model: DiffusionModel,
     request: ResolvedRequest,
     words: Conditioning,
-    { calls, latent, capture, spot }: SeamOptions,
+    { calls, latent, capture, spot, images }: SeamOptions,
   ) {
     const { unet } = model
     const controls = request.controls ?? {}
     this.#words = words
     this.#request = request
     this.#latent = latent
+    this.#images = images
     if (
       (controls.paint?.length || controls.regions || controls.edit) &&
       unet.crossAttentionLayers.length === 0
@@ -115,6 +124,7 @@ export class Seam {
       latent,
       grids,
       ...(edit && { edit }),
+      ...(images && { images }),
     })
     const half = capture?.half ?? 'cond'
     const watched = capture && words.textOf(half, 'Word maps need')
@@ -125,6 +135,7 @@ export class Seam {
     if (watched || needs) {
       this.#capture = new CapturePlan(watched, capture, {
         ...(edit && half === 'cond' && { rowsOf: row => edit.rowsOf(row) }),
+        ...(capture?.images && images && { others: imageTokens(words.layout, images.indices) }),
         ...(needs && this.#blendGrid && { running: { ...needs, grid: this.#blendGrid } }),
       })
     }
@@ -145,7 +156,7 @@ export class Seam {
 
   /** Begins a meter of the sources: its graph is recorded with what this gives. */
   meter(): MeterPlan {
-    return new MeterPlan(this.#words.layout)
+    return new MeterPlan(this.#words.layout, this.#images?.indices)
   }
 
   /** The controls of the run without what is captured, for a graph beside it. */
@@ -269,6 +280,22 @@ export class Seam {
       this.#edit && source && target ? [{ control: 'edit' as const, change: distance(target, source) }] : []
     return [...this.#effects, ...edit]
   }
+}
+
+/** The tokens of image prompts, named by the image's place in the request and the token's, both from 1. */
+function imageTokens(
+  { sources }: SeamLayout,
+  indices: readonly number[],
+): { row: number; position: number; text: string }[] {
+  return sources.flatMap(({ image, start, length }) =>
+    image === undefined
+      ? []
+      : Array.from({ length }, (_, position) => ({
+          row: start + position,
+          position,
+          text: `image ${(indices[image] ?? image) + 1} token ${position + 1}`,
+        })),
+  )
 }
 
 /** ‖a − b‖ / ‖b‖ */

@@ -200,7 +200,7 @@ async function sizeByHead(get: typeof fetch, url: string): Promise<number> {
   )
 }
 
-/** One request; a broken connection is tried once more. @throws AttuneError `bad-file` when the server is out of reach. */
+/** One request; a broken connection is tried once more. @throws AttuneError `network` when the server is out of reach. */
 async function request(get: typeof fetch, url: string, range?: string, method = 'GET'): Promise<Response> {
   const init: RequestInit = {
     method,
@@ -284,7 +284,7 @@ function versionOf(response: Response): string | null {
 
 const unreachable = (url: string, cause: unknown): AttuneError =>
   new AttuneError(
-    'bad-file',
+    'network',
     `${url} could not be fetched (${cause instanceof Error ? cause.message : String(cause)}).`,
     'Check that the server runs and can be reached, then try again.',
     { cause },

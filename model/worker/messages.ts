@@ -5,6 +5,8 @@
 import { z } from 'zod'
 import { controlsSchema } from '../contract/controls.ts'
 import { AttuneError, errorCodes, type ErrorRecord } from '../contract/errors.ts'
+import { guideLimits, guidesSchema } from '../contract/guides.ts'
+import { inputFits, maskSettingsSchema, preprocessorSchema } from '../contract/inputs.ts'
 import { promptDialects, weightCurvesSchema, weightLaws } from '../contract/prompt.ts'
 import { type GenerateRequestInput, precisions, requestLimits, samplers } from '../contract/request.ts'
 import type { Pixels } from '../image/resample.ts'
@@ -37,6 +39,8 @@ const locationSchema = z.discriminatedUnion('kind', [
     url: address,
     /** For messages; the address when absent. */
     name: z.string().exactOptional(),
+    /** Of a network that is one .safetensors file: its name below the address. */
+    file: z.string().min(1).max(255).exactOptional(),
   }),
   z.object({
     kind: z.literal('files'),
@@ -56,6 +60,23 @@ const runtimeSchema = z.object({
   threads: z.int().min(1).max(64).exactOptional(),
 })
 
+/** What the request's guides name. */
+const guideInputsSchema = z.object({
+  nets: z
+    .array(z.object({ name: z.string().max(guideLimits.name), location: locationSchema }))
+    .max(guideLimits.guides),
+  /** Of any size; finished hints, unless a preprocessor is to make them. */
+  pictures: z
+    .array(
+      z.object({
+        name: z.string().max(guideLimits.name),
+        pixels: pixelsSchema,
+        preprocessor: preprocessorSchema.exactOptional(),
+      }),
+    )
+    .max(guideLimits.guides),
+})
+
 const inputsSchema = z.object({
   /** Unit noise [C, h, w] in place of the seed's first draw. */
   initialNoise: floats.exactOptional(),
@@ -64,8 +85,13 @@ const inputsSchema = z.object({
   posteriorNoise: z.array(floats).exactOptional(),
   /** RGB of any size; resized to the request's. */
   init: pixelsSchema.exactOptional(),
+  /** How it is resized; without keeping the aspect when absent. */
+  fit: z.enum(inputFits).exactOptional(),
   /** Any size; white is drawn anew. */
   mask: pixelsSchema.exactOptional(),
+  /** With a mask: what it covers is drawn whole, and what it does not cover keeps every pixel of `init`. */
+  inpaint: maskSettingsSchema.exactOptional(),
+  guides: guideInputsSchema.exactOptional(),
 })
 
 const share = z.number().min(0).max(1)
@@ -202,7 +228,13 @@ const spotSchema = z.object({
 
 const meterSchema = z.object({
   sources: z
-    .array(z.object({ kind: z.enum(['own', 'region', 'borrowed']), region: count.exactOptional() }))
+    .array(
+      z.object({
+        kind: z.enum(['own', 'region', 'borrowed', 'image']),
+        region: count.exactOptional(),
+        image: count.exactOptional(),
+      }),
+    )
     .readonly(),
   step: count,
   layers: z
@@ -280,6 +312,7 @@ const resultSchema = z.object({
     oldTimeline: z.boolean().exactOptional(),
     weightCurves: weightCurvesSchema.readonly().exactOptional(),
     controls: controlsSchema.exactOptional(),
+    guides: guidesSchema.readonly().exactOptional(),
   }),
   adapter: z.object({ backend: z.enum(['webgpu', 'wasm', 'cpu', 'interpreter']), name: z.string() }),
   /** Milliseconds by stage: device, text, compile, denoise, decode, total; and the median step. */
@@ -324,6 +357,7 @@ export type ModelLocation = z.output<typeof locationSchema>
 export type RuntimeOptions = z.output<typeof runtimeSchema>
 export type EngineWatch = z.output<typeof watchSchema>
 export type EngineInputs = z.output<typeof inputsSchema>
+export type EngineGuideInputs = z.output<typeof guideInputsSchema>
 export type AdapterFacts = z.output<typeof adapterSchema>
 export type OpenedModel = z.output<typeof modelSchema>
 export type EngineProgress = z.output<typeof progressSchema>

@@ -4,23 +4,23 @@
  * worker of the host are the same seat.
  */
 import { AttuneError } from '../contract/errors.ts'
-import { parseRequest, type Precision, type ResolvedRequest, resolveRequest } from '../contract/request.ts'
+import { parseRequest, type Precision, resolveRequest } from '../contract/request.ts'
 import type { LiveMaps } from '../attention/capture.ts'
 import type { CapturedWord } from '../attention/captured.ts'
 import { LiveWordMaps } from '../attention/live.ts'
 import type { Backend } from '../graph/program.ts'
-import { type Pixels, resizeLanczos, toGrey } from '../image/resample.ts'
 import type { RunCheckpoint } from '../pipeline/checkpoint.ts'
 import { DiffusionModel } from '../pipeline/diffusion-model.ts'
 import type { ModelFolder } from '../pipeline/folder.ts'
 import { type GenerateInputs, generate } from '../pipeline/generate.ts'
 import { type Work, workOf } from '../pipeline/work.ts'
+import { SeatNets } from './guides.ts'
+import { noiseOf, putBack, sizedPictures } from './inputs.ts'
 import { joinFloats } from '../tensor/join.ts'
 import { explainPrompt } from '../text/explain.ts'
 import {
   type AdapterFacts,
   type BackendChoice,
-  type EngineInputs,
   type EngineMessage,
   type EngineProgress,
   type EngineRequest,
@@ -60,6 +60,8 @@ export interface SeatPlace {
 interface Opened {
   readonly model: DiffusionModel
   readonly folders: readonly (ModelFolder & { trim?(): void })[]
+  /** ControlNets that were opened for it. */
+  readonly nets: SeatNets
 }
 
 export class EngineSeat {
@@ -161,7 +163,7 @@ export class EngineSeat {
     }
     // Only now: a model that cannot be opened leaves the one before it in use.
     await this.#dropModel()
-    this.#opened = { model, folders }
+    this.#opened = { model, folders, nets: new SeatNets(location => this.#place.openFolder(location)) }
     const milliseconds = performance.now() - started
     this.#place.post({ type: 'opened', id: message.id, model: factsOf(model), milliseconds })
   }
@@ -212,17 +214,14 @@ export class EngineSeat {
     }
     const { model } = opened
     const used = resolveRequest(parseRequest(request), model.defaults, model.sizeFactor, inputs.init)
-    if (used.guides?.length) {
-      throw new AttuneError(
-        'unsupported',
-        'Guides (ControlNet) are drawn by the command line only in this version.',
-        'Draw with attune generate --control, or without guides.',
-      )
-    }
+    const { alpha, ...start } = sizedPictures(inputs, used, model.vae.sizeFactor)
+    const guides = used.guides && (await opened.nets.prepare(used.guides, inputs.guides, model, used))
     const resume = watch.resume === undefined ? undefined : this.#keptAt(watch.resume)
     const { keep, measureEffects, sourcePicture, spot, meterAt } = watch
     const all: GenerateInputs = {
-      ...prepareInputs(inputs, used),
+      ...noiseOf(inputs),
+      ...start,
+      ...(guides && { guides }),
       ...(watch.capture && { capture: watch.capture }),
       ...(keep && { keep }),
       ...(resume && { resume }),
@@ -231,7 +230,7 @@ export class EngineSeat {
       ...(spot && { spot }),
       ...(meterAt !== undefined && { meterAt }),
     }
-    const wish = { choice: backendChoice, precision: used.precision, work: workOf(model, used) }
+    const wish = { choice: backendChoice, precision: used.precision, work: workOf(model, used, guides?.nets) }
     const backend = await this.#openBackend(id, wish)
     const device = performance.now() - started
     const steps: number[] = []
@@ -255,13 +254,14 @@ export class EngineSeat {
       }
       const { picture, latents, timings, activationBytes, attention, effects, source, checkpoints } =
         next.value
+      const shown = alpha && start.init ? putBack(picture, start.init, alpha) : picture
       const { schedule, tokenWeights, spot: looks, meter } = next.value
       if (checkpoints) this.#kept = checkpoints
       this.#place.post({
         type: 'done',
         id,
         result: {
-          picture,
+          picture: shown,
           latents: { shape: [...latents.shape], data: latents.data },
           ...(source?.picture && { source: source.picture }),
           ...(attention && { attention: { ...attention, layers: [...attention.layers] } }),
@@ -282,6 +282,7 @@ export class EngineSeat {
     } finally {
       // Its weights are on the GPU now.
       for (const folder of opened.folders) folder.trim?.()
+      opened.nets.trim()
     }
   }
 
@@ -335,6 +336,7 @@ export class EngineSeat {
     this.#opened = undefined
     this.#kept = []
     await this.#dropBackend()
+    await present?.nets.close()
     await present?.model.close()
     await Promise.all(present?.folders.map(folder => folder.close()) ?? [])
   }
@@ -349,27 +351,6 @@ function factsOf(model: DiffusionModel): OpenedModel {
     hasPreview: model.preview !== undefined,
     ...(model.vocabulary && { vocabulary: model.vocabulary }),
     defaults: model.defaults,
-  }
-}
-
-/** Pictures at the request's size: RGB for the start, one channel for the mask. */
-function prepareInputs(
-  { init, mask, ...noise }: EngineInputs,
-  { width, height }: ResolvedRequest,
-): GenerateInputs {
-  if (init && init.channels !== 3) {
-    throw new AttuneError(
-      'bad-argument',
-      'The picture to begin from is not RGB.',
-      'Flatten it onto white first.',
-    )
-  }
-  const sized = (pixels: Pixels): Pixels =>
-    pixels.width === width && pixels.height === height ? pixels : resizeLanczos(pixels, width, height)
-  return {
-    ...noise,
-    ...(init && { init: sized(init) }),
-    ...(mask && { mask: mask.channels === 1 ? sized(mask) : toGrey(sized(mask)) }),
   }
 }
 

@@ -1,30 +1,37 @@
 /** What a person can do with the request and its pictures: shared by buttons, shortcuts and the command palette. */
 import { AttuneError } from '../../model/contract/errors.ts'
+import type { DrawInputs } from '../../model/contract/inputs.ts'
+import { pause } from '../engine/attention.ts'
 import type { EngineWatch } from '../engine/session.ts'
+import { isOneText } from '../engine/timeline.ts'
+import { engineInputsOf, fittedPixels } from '../engine/inputs.ts'
 import { pngOf } from '../engine/pixels.ts'
-import { recordedTemplate, requestOf, tellProblems } from '../features/queue/expand-request.ts'
-import { savePicture } from '../host/client.ts'
+import { requestOf, tellProblems } from '../features/queue/expand-request.ts'
+import { requestsOf } from '../features/queue/queue-state.ts'
 import { isSeatGone, readyEngine, restartEngine, useEngine } from '../state/engine.ts'
+import { drawInputsOf } from '../state/inputs.ts'
 import {
   addPicture,
+  comparedPixels,
   type DrawnPicture,
   type DrawnStep,
-  markSaved,
   selectedPicture,
   usePictures,
 } from '../state/pictures.ts'
 import { changeRequest, draft, randomSeed, rememberSeed, type RequestDraft } from '../state/request.ts'
 import { beginRun, endRun, isDrawing, noticeRun, progressRun, useRun } from '../state/run.ts'
 import { settings } from '../state/settings.ts'
+import { RunNote } from '../state/unfinished.ts'
 import { announce, recordOf, reportError, tell } from '../state/ui.ts'
 import { strings } from '../strings/index.ts'
 import { focusOn } from './focus.ts'
+import { keepPicture } from './saving.ts'
 
 let controller: AbortController | undefined
 
 /** Draws what the request says, as many pictures as it asks for. */
 export async function generate(): Promise<void> {
-  if (isDrawing()) return
+  if (isDrawing() || isStarting) return
   const asked = draft()
   if (asked.prompt.trim() === '' && asked.regions === undefined) {
     tell({ tone: 'info', text: strings().create.noPrompt })
@@ -34,20 +41,41 @@ export async function generate(): Promise<void> {
   let seed = asked.seedLocked ? asked.seed : randomSeed()
   controller = new AbortController()
   const { signal } = controller
+  const note = new RunNote(requestsOf(asked, seed, await inputsOf(asked)), settings().model)
   for (let index = 0; index < asked.count; index++) {
     rememberSeed(seed)
-    if (!(await drawOne(asked, seed, index, asked.count, signal))) return
+    if (!(await drawOne(asked, seed, index, asked.count, signal, note))) return
     seed = ((BigInt(seed) + 1n) % 2n ** 64n).toString()
+  }
+}
+
+/** A second press while a painted mask is being kept is no second run. */
+let isStarting = false
+
+/** What a run takes in, for the note of it. A mask that cannot be kept now is told; it is tried again with the picture. */
+async function inputsOf(asked: RequestDraft): Promise<DrawInputs | undefined> {
+  if (asked.source === undefined && asked.guides.length === 0) return undefined
+  isStarting = true
+  try {
+    return await drawInputsOf(asked)
+  } catch (error) {
+    reportError(error)
+    return undefined
+  } finally {
+    isStarting = false
   }
 }
 
 /** Takes the newest picture up again at a call that was kept, with the request as it is now. */
 export async function rerunFrom(picture: DrawnPicture, step: number, call: number): Promise<void> {
-  if (isDrawing()) return
+  if (isDrawing() || isStarting) return
   controller = new AbortController()
   const asked = { ...draft(), seed: picture.request.seed }
   const before = picture.steps.filter(each => each.step <= step)
-  await drawOne(asked, picture.request.seed, 0, 1, controller.signal, { call, before })
+  const { seed } = picture.request
+  const once = requestsOf({ ...asked, count: 1 }, seed, await inputsOf(asked))
+  const note = new RunNote(once, settings().model)
+  await drawOne(asked, seed, 0, 1, controller.signal, note, { call, before })
 }
 
 export function stop(): void {
@@ -63,6 +91,7 @@ async function drawOne(
   index: number,
   count: number,
   signal: AbortSignal,
+  note: RunNote,
   resume?: { readonly call: number; readonly before: readonly DrawnStep[] },
 ): Promise<boolean> {
   const defaults = useEngine.getState().model?.defaults
@@ -71,6 +100,9 @@ async function drawOne(
   const { input, problems } = requestOf(asked, seed)
   if (index === 0) tellProblems(problems)
   const { wordMaps, livePreview } = settings()
+  // A prompt that changes over the steps, or is several texts, has no word maps: it is drawn without.
+  const hasMaps = wordMaps && isOneText(input.prompt, input.dialect ?? 'plain')
+  if (wordMaps && !hasMaps) noticeRun(strings().attention.noMapsOfPrompt)
   const started = performance.now()
   const steps: DrawnStep[] = [...(resume?.before ?? [])]
   const times: number[] = []
@@ -78,34 +110,38 @@ async function drawOne(
     const { client, model } = await readyEngine()
     const watch: EngineWatch = {
       keep: 'all',
-      measureEffects: asked.paint.length > 0 || asked.regions !== undefined,
-      ...(wordMaps && { capture: { live: true } }),
+      measureEffects: asked.paint.length > 0 || asked.regions !== undefined || asked.edit !== undefined,
+      ...(hasMaps && { capture: { live: true } }),
       ...(resume && { resume: resume.call }),
     }
-    const result = await client.generate(
-      input,
-      {},
-      {
-        watch,
-        signal,
-        onNotice: noticeRun,
-        onProgress(progress) {
-          if (!progress.tile) {
-            times.push(progress.milliseconds)
-            const { step, preview, maps } = progress
-            steps.push({ step, preview: livePreview ? preview : undefined, maps })
-          }
-          progressRun(input.prompt, progress, times)
-        },
+    const taken = await engineInputsOf(asked)
+    const result = await client.generate(input, taken, {
+      watch,
+      signal,
+      onNotice: noticeRun,
+      onProgress(progress) {
+        if (!progress.tile) {
+          times.push(progress.milliseconds)
+          const { step, preview, maps } = progress
+          steps.push({ step, preview: livePreview ? preview : undefined, maps })
+        }
+        progressRun(input.prompt, progress, times)
       },
-    )
+    })
     const drawn = await addPicture({
       draft: { ...asked, seed },
       request: result.used,
+      ...(taken.init && {
+        before: fittedPixels(taken.init, result.used.width, result.used.height, taken.fit ?? 'stretch'),
+      }),
       pixels: result.picture,
       attention: result.attention,
       steps,
       effects: result.effects ?? [],
+      schedule: result.schedule,
+      tokenWeights: result.tokenWeights,
+      spot: result.spot,
+      model: model.name,
       kept: result.kept ?? [],
       seconds: (performance.now() - started) / 1000,
       adapter: result.adapter.name,
@@ -113,41 +149,21 @@ async function drawOne(
       saved: undefined,
       isSample: false,
     })
+    // The picture in one frame, the end of the run in the next: together they would be a long one.
+    await pause()
     endRun()
     announce(strings().create.pictureAlt(asked.prompt))
     // The picture is seen first, then encoded and kept.
-    setTimeout(() => void keep(drawn, model.name, result.adapter), 100)
+    setTimeout(() => void keepPicture(drawn, model.name, result.adapter, () => note.saved(index)), 100)
     return true
   } catch (error) {
     const cancelled = error instanceof AttuneError && error.code === 'cancelled'
+    note.ended(index)
     endRun(cancelled ? { stoppedAt: steps.at(-1)?.step ?? 0 } : { error: recordOf(error) })
     if (cancelled) announce(strings().create.stopped(steps.at(-1)?.step ?? 0))
     else announce(recordOf(error).message)
     if (isSeatGone(error)) void restartEngine()
     return false
-  }
-}
-
-async function keep(
-  drawn: DrawnPicture,
-  model: string,
-  machine: { readonly backend: string; readonly name: string },
-): Promise<void> {
-  try {
-    const id = await savePicture(drawn.pixels, {
-      request: { ...drawn.request, ...recordedTemplate(drawn.draft, drawn.request) },
-      model: { name: model },
-      machine: { backend: machine.backend, adapter: machine.name },
-    })
-    markSaved(drawn.id, id)
-  } catch (error) {
-    const { message, remedy } = recordOf(error)
-    tell({
-      tone: 'problem',
-      text: `${strings().create.notSaved} ${message}`,
-      detail: remedy,
-      action: { label: strings().app.retry, run: () => void keep(drawn, model, machine) },
-    })
   }
 }
 
@@ -177,7 +193,7 @@ export function rollSeed(): void {
 }
 
 export function toggleCompare(): void {
-  usePictures.setState(({ comparing, pictures }) => ({ comparing: !comparing && pictures.length > 1 }))
+  usePictures.setState(state => ({ comparing: !state.comparing && comparedPixels(state) !== undefined }))
 }
 
 /** Tries again after a failure. */

@@ -6,6 +6,8 @@ import type { Strings } from '../strings/index.ts'
 import { queueDraft, toggleQueue } from '../features/queue/queue-state.ts'
 import { copyPicture, generate, rollSeed, stop, toggleCompare } from './actions.ts'
 import { focusOn } from './focus.ts'
+import { inpaintShown } from '../features/inpaint/inpaint-state.ts'
+import { takeShownPicture } from '../features/source/source-actions.ts'
 import { stageCommand } from '../features/stage/stage-view.ts'
 
 export interface Command {
@@ -123,11 +125,32 @@ export const commands: readonly Command[] = [
     run: toggleCompare,
   },
   {
+    id: 'source',
+    group: 'groupPicture',
+    label: s => s.inputs.useThis,
+    keys: 'I',
+    run: () => void takeShownPicture(),
+  },
+  {
+    id: 'inpaint',
+    group: 'groupPicture',
+    label: s => s.inputs.inpaint,
+    keys: 'M',
+    run: () => void inpaintShown(),
+  },
+  {
     id: 'copy',
     group: 'groupPicture',
     label: s => s.app.copyPicture,
     keys: 'Mod+Shift+C',
     run: () => void copyPicture(),
+  },
+  {
+    id: 'export',
+    group: 'groupPicture',
+    label: s => s.export.command,
+    keys: 'Mod+E',
+    run: () => showDialog('export'),
   },
   { id: 'create', group: 'groupWindow', label: s => s.app.create, run: () => showScreen('create') },
   { id: 'gallery', group: 'groupWindow', label: s => s.app.gallery, run: () => showScreen('gallery') },

@@ -22,7 +22,7 @@ export function Rail() {
           aria-current={shown === id ? 'page' : undefined}
           onClick={() => showScreen(id)}
           className={cx(
-            'flex w-12 flex-col items-center gap-0.5 rounded-lg py-1.5 text-[0.625rem] leading-3 font-medium transition-colors',
+            'flex w-13 flex-col items-center gap-0.5 rounded-lg py-1.5 text-[0.625rem] leading-3 font-medium transition-colors',
             shown === id ? 'bg-raised text-text' : 'text-faint hover:text-text',
           )}
         >

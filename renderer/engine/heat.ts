@@ -2,6 +2,7 @@
 import { colourTable, type Colormap } from '../../model/image/colormap.ts'
 import { type HeatMap, normalise, rangeOf, resizeHeat } from '../../model/image/heat.ts'
 
+export { colormaps } from '../../model/image/colormap.ts'
 export type { Colormap } from '../../model/image/colormap.ts'
 export type { HeatMap } from '../../model/image/heat.ts'
 
@@ -57,8 +58,12 @@ const tints: readonly (readonly [number, number, number])[] = [
   [213, 94, 0],
 ]
 
+export function tintColour(order: number): readonly [number, number, number] {
+  return tints[order % tints.length] as readonly [number, number, number]
+}
+
 export function tintOf(order: number): string {
-  const [red, green, blue] = tints[order % tints.length] as readonly [number, number, number]
+  const [red, green, blue] = tintColour(order)
   return `rgb(${red} ${green} ${blue})`
 }
 

@@ -38,6 +38,24 @@ export function drawPixels(canvas: HTMLCanvasElement, pixels: Pixels): void {
   canvas.getContext('2d')?.putImageData(imageDataOf(pixels), 0, 0)
 }
 
+/** RGB of a picture file that is opaque, as the host keeps them. */
+export async function pixelsOfBlob(blob: Blob): Promise<Pixels> {
+  const bitmap = await createImageBitmap(blob)
+  const { width, height } = bitmap
+  const canvas = new OffscreenCanvas(width, height)
+  const context = canvas.getContext('2d', { willReadFrequently: true })
+  context?.drawImage(bitmap, 0, 0)
+  bitmap.close()
+  const rgba = context?.getImageData(0, 0, width, height).data ?? new Uint8ClampedArray(width * height * 4)
+  const data = new Uint8Array(width * height * 3)
+  for (let at = 0, from = 0; at < data.length; at += 3, from += 4) {
+    data[at] = rgba[from] as number
+    data[at + 1] = rgba[from + 1] as number
+    data[at + 2] = rgba[from + 2] as number
+  }
+  return { width, height, channels: 3, data }
+}
+
 export function pngOf(pixels: Pixels): Promise<Blob> {
   const canvas = document.createElement('canvas')
   drawPixels(canvas, pixels)

@@ -9,10 +9,12 @@ import {
   frameType,
   type HostApi,
   hostHeader,
+  type HostInput,
   type HostMethod,
   type HostParams,
   hostPaths,
   type HostResult,
+  keptInputSchema,
   savedPictureSchema,
   type SavePictureHeader,
 } from '../../model/contract/host-api.ts'
@@ -42,12 +44,23 @@ const longestHeader = 8192
 
 let present: { readonly kind: HostKind; readonly api: HostApi; readonly memory?: MemoryHost } | undefined
 
+const reachListeners = new Set<(isReached: boolean) => void>()
+
+function tellReach(isReached: boolean): void {
+  for (const listener of reachListeners) listener(isReached)
+}
+
+/** Called at each sign of whether the host can be reached; never where it is part of this program. */
+export function onHostReach(listener: (isReached: boolean) => void): void {
+  reachListeners.add(listener)
+}
+
 /** Finds the host; called once, before anything else asks for it. */
 export async function connectHost(): Promise<HostKind> {
   if (window.attuneHost) {
     present = { kind: 'electron', api: hostApiOfBridge(window.attuneHost) }
   } else {
-    const http = new HttpHost()
+    const http = new HttpHost(tellReach)
     if (await http.answers()) present = { kind: 'browser', api: http }
     else {
       const memory = new MemoryHost()
@@ -95,6 +108,29 @@ export function thumbnailUrl(id: number, key: string): string {
 }
 
 /**
+ * Keeps a picture that a drawing may take in.
+ * @param blob a picture file of any kind that is read
+ * @throws AttuneError `bad-file` when it is none
+ */
+export async function keepInput(blob: Blob): Promise<HostInput> {
+  const { memory } = connected()
+  if (memory) return memory.keepInput(blob)
+  return keptInputSchema.parse(await (await postBytes(hostPaths.inputs, blob)).json())
+}
+
+/** Address of a kept picture; it need not be there any more. */
+export function inputUrl(key: string): string {
+  return connected().memory?.inputUrl(key) ?? hostPaths.input(key)
+}
+
+/** A kept picture as a PNG. @throws AttuneError `bad-file` when it is gone */
+export async function inputBlob(key: string): Promise<Blob> {
+  const answer = await fetch(inputUrl(key)).catch(() => undefined)
+  if (answer?.ok) return answer.blob()
+  throw new AttuneError('bad-file', 'The picture is no longer kept.', 'Choose it again.')
+}
+
+/**
  * Encodes, records and keeps a picture.
  * @returns its id in the gallery
  * @throws AttuneError
@@ -129,7 +165,8 @@ export async function postBytes(path: string, body: Uint8Array | Blob, header?: 
       },
     })
   } catch (cause) {
-    throw new AttuneError('internal', 'The host does not answer.', 'Start it again.', { cause })
+    if (hostKind() === 'browser') tellReach(false)
+    throw new AttuneError('network', 'The host does not answer.', 'Start it again.', { cause })
   }
   if (answer.ok) return answer
   throw await errorOf(answer)

@@ -15,7 +15,13 @@ import {
 
 export class HttpHost implements HostApi {
   readonly #listeners = new Set<(event: HostEvent) => void>()
+  readonly #onReach: (isReached: boolean) => void
   #stream: EventSource | undefined
+
+  /** @param onReach told at each sign of whether the host can be reached */
+  constructor(onReach: (isReached: boolean) => void = () => undefined) {
+    this.#onReach = onReach
+  }
 
   /** Whether somebody answers who speaks the contract. */
   async answers(): Promise<boolean> {
@@ -37,8 +43,10 @@ export class HttpHost implements HostApi {
         body: JSON.stringify({ method, params }),
       })
     } catch (cause) {
-      throw new AttuneError('internal', 'The host does not answer.', 'Start Attune again.', { cause })
+      this.#onReach(false)
+      throw new AttuneError('network', 'The host does not answer.', 'Start Attune again.', { cause })
     }
+    this.#onReach(true)
     const body: unknown = await answer.json().catch(() => undefined)
     const told = body as { result?: unknown; error?: unknown } | undefined
     const error = errorRecordSchema.safeParse(told?.error)
@@ -68,6 +76,9 @@ export class HttpHost implements HostApi {
 
   #open(): EventSource {
     const stream = new EventSource(hostPaths.events)
+    // It connects again by itself.
+    stream.addEventListener('open', () => this.#onReach(true))
+    stream.addEventListener('error', () => this.#onReach(false))
     stream.addEventListener('message', ({ data }: MessageEvent<string>) => {
       let parsed: unknown
       try {

@@ -3,9 +3,11 @@
  * forgets everything with the page; the status bar says so.
  */
 import { AttuneError } from '../../model/contract/errors.ts'
+import { drawInputsSchema, inputSide, recordedInputs } from '../../model/contract/inputs.ts'
 import type {
   HostApi,
   HostEvent,
+  HostInput,
   HostJob,
   HostMethod,
   HostParams,
@@ -14,6 +16,7 @@ import type {
   SavePictureHeader,
 } from '../../model/contract/host-api.ts'
 import { settingsSchema, type SettingsValues } from '../../model/contract/settings.ts'
+import { type Styles, stylesSchema } from '../../model/contract/styles.ts'
 import type { RawPicture } from './client.ts'
 
 type Handlers = { readonly [M in HostMethod]?: (params: HostParams<M>) => HostResult<M> }
@@ -27,8 +30,11 @@ interface Kept {
 export class MemoryHost implements HostApi {
   readonly #listeners = new Set<(event: HostEvent) => void>()
   readonly #pictures = new Map<number, Kept>()
+  /** Addresses of kept pictures by key. */
+  readonly #inputs = new Map<string, string>()
   #removed: Kept[] = []
   #settings: SettingsValues = settingsSchema.parse({})
+  #styles: Styles = stylesSchema.parse({})
   #jobs: HostJob[] = []
   #lastId = 0
 
@@ -95,14 +101,17 @@ export class MemoryHost implements HostApi {
           embedded: true,
         },
       ],
+      nets: [],
     }),
     'jobs.list': () => ({ jobs: this.#jobs, paused: false }),
     'jobs.add': ({ requests }) => {
       const added = requests.map(
-        (request): HostJob => ({
+        ({ template, inputs, ...request }): HostJob => ({
           id: `job-${++this.#lastId}`,
           // The caller's request was checked by its own types; the memory host draws nothing.
           request: request as HostJob['request'],
+          ...(template && { template }),
+          ...(inputs && { inputs: drawInputsSchema.parse(inputs) }),
           state: 'queued',
           added: new Date().toISOString(),
         }),
@@ -122,6 +131,13 @@ export class MemoryHost implements HostApi {
       return {}
     },
     'downloads.list': () => ({ downloads: [] }),
+    'shell.completeFolder': () => ({ folders: [] }),
+    'styles.get': () => this.#styles,
+    'styles.set': ({ patch }) => {
+      this.#styles = stylesSchema.parse({ ...this.#styles, ...patch })
+      this.#tell({ type: 'styles', styles: this.#styles })
+      return this.#styles
+    },
     'log.write': () => ({}),
   }
 
@@ -142,6 +158,38 @@ export class MemoryHost implements HostApi {
     return this.#kept(id).url
   }
 
+  /** As a host would: upright, opaque, under the digest of what is kept. */
+  async keepInput(blob: Blob): Promise<HostInput> {
+    const bitmap = await createImageBitmap(blob).catch((cause: unknown) => {
+      throw new AttuneError(
+        'bad-file',
+        'The file is not a picture that can be read.',
+        'Use a PNG, JPEG, WebP or AVIF.',
+        { cause },
+      )
+    })
+    const scale = Math.min(1, inputSide / Math.max(bitmap.width, bitmap.height))
+    const width = Math.max(1, Math.round(bitmap.width * scale))
+    const height = Math.max(1, Math.round(bitmap.height * scale))
+    const canvas = new OffscreenCanvas(width, height)
+    const context = canvas.getContext('2d')
+    if (context) {
+      context.fillStyle = '#ffffff'
+      context.fillRect(0, 0, width, height)
+      context.drawImage(bitmap, 0, 0, width, height)
+    }
+    bitmap.close()
+    const png = await canvas.convertToBlob({ type: 'image/png' })
+    const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', await png.arrayBuffer()))
+    const key = [...digest].map(byte => byte.toString(16).padStart(2, '0')).join('')
+    if (!this.#inputs.has(key)) this.#inputs.set(key, URL.createObjectURL(png))
+    return { key, width, height }
+  }
+
+  inputUrl(key: string): string {
+    return this.#inputs.get(key) ?? 'about:blank'
+  }
+
   async savePicture(
     picture: RawPicture,
     header: Omit<SavePictureHeader, 'width' | 'height' | 'channels'>,
@@ -160,7 +208,10 @@ export class MemoryHost implements HostApi {
     const { prompt = '', negativePrompt = '' } = header.request as Record<string, string>
     this.#pictures.set(id, {
       url: URL.createObjectURL(blob),
-      record: { request: header.request },
+      record: {
+        request: header.request,
+        ...(header.inputs && { inputs: recordedInputs(drawInputsSchema.parse(header.inputs)) }),
+      },
       picture: {
         id,
         name: `picture-${id}.png`,

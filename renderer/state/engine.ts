@@ -20,6 +20,8 @@ interface EngineState {
   readonly adapter: AdapterFacts | undefined
   /** No graphics adapter: pictures come from the processor. */
   readonly withoutGraphics: boolean
+  /** Why there is no adapter at all. */
+  readonly problem: ErrorRecord | undefined
   readonly model: OpenedModel | undefined
   readonly modelName: string
   readonly error: ErrorRecord | undefined
@@ -30,6 +32,7 @@ export const useEngine = create<EngineState>(() => ({
   seat: 'page',
   adapter: undefined,
   withoutGraphics: false,
+  problem: undefined,
   model: undefined,
   modelName: '',
   error: undefined,
@@ -45,7 +48,12 @@ async function engine(): Promise<StartedEngine> {
     return startEngine(settings().engineSeat, info?.hostSeat !== undefined)
   })()
   const { seat, adapter, problem } = await started
-  useEngine.setState({ seat, adapter, withoutGraphics: problem !== undefined || adapter?.software === true })
+  useEngine.setState({
+    seat,
+    adapter,
+    withoutGraphics: problem !== undefined || adapter?.software === true,
+    problem: problem?.toRecord(),
+  })
   return started
 }
 

@@ -11,7 +11,7 @@ import {
   reportOf,
 } from '../engine/attention.ts'
 import type { Pixels } from '../engine/pixels.ts'
-import type { EngineProgress } from '../engine/session.ts'
+import type { EngineProgress, EngineResult } from '../engine/session.ts'
 import type { RequestDraft } from './request.ts'
 
 /** What was seen after a step. */
@@ -27,11 +27,19 @@ export interface DrawnPicture {
   readonly draft: RequestDraft
   readonly request: ResolvedRequest
   readonly pixels: Pixels
+  /** What it was drawn over, at its size. */
+  readonly before?: Pixels
   readonly maps: MapSet | undefined
   readonly report: AttentionReport | undefined
   readonly attention: CapturedAttention | undefined
   readonly steps: readonly DrawnStep[]
   readonly effects: readonly { readonly control: string; readonly change: number }[]
+  /** For recordings: one entry an evaluation, one weight a captured token, what a watched spot looks at. */
+  readonly schedule?: EngineResult['schedule']
+  readonly tokenWeights?: EngineResult['tokenWeights']
+  readonly spot?: EngineResult['spot']
+  /** The model's name as people read it. */
+  readonly model?: string
   /** Calls from which it can be drawn on; only the newest picture's are in the engine. */
   readonly kept: readonly number[]
   readonly seconds: number
@@ -114,6 +122,11 @@ export function selectedPicture(state: PicturesState = usePictures.getState()): 
 export function pictureBefore(state: PicturesState = usePictures.getState()): DrawnPicture | undefined {
   const at = state.pictures.findIndex(({ id }) => id === state.selected)
   return at > 0 ? state.pictures[at - 1] : undefined
+}
+
+/** What the shown picture is compared with: what it was drawn over, else the picture before. */
+export function comparedPixels(state: PicturesState = usePictures.getState()): Pixels | undefined {
+  return selectedPicture(state)?.before ?? pictureBefore(state)?.pixels
 }
 
 /** Maps of what is shown: of the replayed step, else of the finished picture. */

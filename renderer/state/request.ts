@@ -3,11 +3,13 @@
  * model's choice and shown as such.
  */
 import { create } from 'zustand'
-import type { PaintControl, RegionsControl } from '../../model/contract/controls.ts'
-import type { PromptDialect, WeightLaw } from '../../model/contract/prompt.ts'
+import type { ControlMask, EditControl, PaintControl, RegionsControl } from '../../model/contract/controls.ts'
+import type { PromptDialect, WeightCurve, WeightLaw } from '../../model/contract/prompt.ts'
 import type { GenerateRequestInput, Sampler } from '../../model/contract/request.ts'
+import { useEngine } from './engine.ts'
+import { type DraftInputs, namedGuides } from './inputs.ts'
 
-export interface RequestDraft {
+export interface RequestDraft extends DraftInputs {
   readonly prompt: string
   readonly negativePrompt: string
   readonly dialect: PromptDialect
@@ -23,6 +25,10 @@ export interface RequestDraft {
   readonly count: number
   readonly paint: readonly PaintControl[]
   readonly regions: RegionsControl | undefined
+  /** The picture is drawn with the attention of another prompt (prompt-to-prompt). */
+  readonly edit: EditControl | undefined
+  /** Weights that move over the steps. */
+  readonly weightCurves: readonly WeightCurve[]
 }
 
 interface RequestState {
@@ -48,6 +54,11 @@ export const emptyDraft: RequestDraft = {
   count: 1,
   paint: [],
   regions: undefined,
+  edit: undefined,
+  weightCurves: [],
+  source: undefined,
+  inpaint: undefined,
+  guides: [],
 }
 
 /** Changes of the same kind within this time are one step of the history. */
@@ -114,12 +125,17 @@ export function rememberSeed(seed: string): void {
 
 /** The request as the engine takes it. */
 export function requestInput(of: RequestDraft, seed: string): GenerateRequestInput {
-  const { paint, regions } = of
+  const { paint, regions, source } = of
+  // A source of any size would else decide what is drawn.
+  const own = source && useEngine.getState().model?.defaults
+  const [width, height] = [of.width ?? own?.width, of.height ?? own?.height]
+  const { guides } = namedGuides(of.guides)
   // A region without words would only take the base prompt's place away.
-  const kept = regions?.regions.filter(({ prompt }) => prompt.trim() !== '') ?? []
+  const kept = regions?.regions.filter(({ prompt, mask }) => prompt.trim() !== '' && !isBlank(mask)) ?? []
   const controls = {
     ...(paint.length > 0 && { paint: [...paint] }),
     ...(regions && kept.length > 0 && { regions: { ...regions, regions: kept } }),
+    ...(of.edit && { edit: of.edit }),
   }
   return {
     prompt: of.prompt,
@@ -127,14 +143,20 @@ export function requestInput(of: RequestDraft, seed: string): GenerateRequestInp
     dialect: of.dialect,
     seed,
     ...(of.emphasis && { emphasis: of.emphasis }),
-    ...(of.width !== undefined && { width: of.width }),
-    ...(of.height !== undefined && { height: of.height }),
+    ...(width !== undefined && { width }),
+    ...(height !== undefined && { height }),
+    ...(source && { strength: source.strength }),
+    ...(guides.length > 0 && { guides }),
     ...(of.steps !== undefined && { steps: of.steps }),
     ...(of.guidanceScale !== undefined && { guidanceScale: of.guidanceScale }),
     ...(of.sampler && { sampler: of.sampler }),
+    ...(of.weightCurves.length > 0 && { weightCurves: [...of.weightCurves] }),
     ...(Object.keys(controls).length > 0 && { controls }),
   }
 }
+
+/** Nothing painted yet: only zeros, which are A in base64. */
+const isBlank = (mask: ControlMask): boolean => mask.kind === 'bitmap' && /^A*=*$/.test(mask.data)
 
 /** What a picture was drawn from, back in the fields; a step of the history. */
 export function takeRequest(from: Partial<RequestDraft>): void {

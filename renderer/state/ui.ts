@@ -13,7 +13,7 @@ export interface Message {
 
 interface UiState {
   readonly screen: string
-  readonly dialog: 'palette' | 'shortcuts' | undefined
+  readonly dialog: 'palette' | 'shortcuts' | 'export' | undefined
   readonly messages: readonly Message[]
   /** Spoken by screen readers. */
   readonly announcement: string

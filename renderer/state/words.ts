@@ -15,7 +15,11 @@ export interface WordKey {
 export type Tool =
   | { readonly kind: 'view' }
   | { readonly kind: 'paint'; readonly index: number; readonly erase: boolean; readonly size: number }
+  /** Draws the rectangle of a new region. */
   | { readonly kind: 'region' }
+  | { readonly kind: 'paint-region'; readonly index: number; readonly erase: boolean; readonly size: number }
+  /** The mask of what is drawn anew: `features/inpaint`. */
+  | { readonly kind: 'inpaint' }
 
 interface WordsState {
   readonly hovered: WordKey | undefined

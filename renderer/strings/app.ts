@@ -35,10 +35,21 @@ export const app = section({
       'No graphics adapter could be used, so pictures are computed on the processor: the same picture, more slowly.',
     memoryHostShort: 'Development: nothing is kept',
     memoryHost: 'No host answers. Pictures and settings live only until this window closes.',
-    offline: 'The host does not answer. Drawing goes on; saving will resume when it is back.',
+    offlineTitle: 'Out of reach.',
+    offline: 'The host does not answer. What is drawn is kept here and saved when it is back.',
     engineFailed: 'The engine could not start',
     deviceLost: 'The graphics device was lost',
     deviceLostBody: 'The driver reset it or another program took it. Your words and settings are still here.',
+    diskFull: (count: number) =>
+      `The disk is full: ${plural('en', count, { one: 'picture waits', other: 'pictures wait' })} to be saved.`,
+    unsaved: (count: number) =>
+      `${plural('en', count, { one: 'picture is', other: 'pictures are' })} not saved yet.`,
+    openPictures: 'Open the folder',
+    noGraphics: 'No graphics adapter.',
+    unfinished: (count: number) =>
+      `${plural('en', count, { one: 'picture was', other: 'pictures were' })} being drawn when the window ended. They wait in the queue.`,
+    unfinishedAlone: 'A picture was being drawn when the window ended.',
+    drawAgain: 'Draw it again',
     screenFailed: 'This screen ran into a fault',
     screenFailedBody:
       'Nothing that was saved is lost. Reload the screen; if it happens again, please report it.',
@@ -102,11 +113,23 @@ export const app = section({
       'Kein Grafikadapter war nutzbar; Bilder werden auf dem Prozessor berechnet: dasselbe Bild, nur langsamer.',
     memoryHostShort: 'Entwicklung: nichts wird behalten',
     memoryHost: 'Kein Host antwortet. Bilder und Einstellungen gelten nur, bis dieses Fenster schließt.',
-    offline: 'Der Host antwortet nicht. Gezeichnet wird weiter; gespeichert wird, sobald er wieder da ist.',
+    offlineTitle: 'Nicht erreichbar.',
+    offline:
+      'Der Host antwortet nicht. Gezeichnetes bleibt hier und wird gespeichert, sobald er wieder da ist.',
     engineFailed: 'Die Engine konnte nicht starten',
     deviceLost: 'Das Grafikgerät ging verloren',
     deviceLostBody:
       'Der Treiber hat es zurückgesetzt, oder ein anderes Programm hat es genommen. Worte und Einstellungen sind noch da.',
+    diskFull: count =>
+      `Die Festplatte ist voll: ${plural('de', count, { one: 'Bild wartet', other: 'Bilder warten' })} auf das Speichern.`,
+    unsaved: count =>
+      `${plural('de', count, { one: 'Bild ist', other: 'Bilder sind' })} noch nicht gespeichert.`,
+    openPictures: 'Ordner öffnen',
+    noGraphics: 'Kein Grafikadapter.',
+    unfinished: count =>
+      `${plural('de', count, { one: 'Bild wurde', other: 'Bilder wurden' })} gezeichnet, als das Fenster endete. Sie warten in der Warteschlange.`,
+    unfinishedAlone: 'Ein Bild wurde gezeichnet, als das Fenster endete.',
+    drawAgain: 'Noch einmal zeichnen',
     screenFailed: 'Diese Ansicht hat einen Fehler',
     screenFailedBody:
       'Nichts Gespeichertes ist verloren. Laden Sie die Ansicht neu; geschieht es wieder, melden Sie es bitte.',

@@ -9,6 +9,7 @@ export const attention = section({
     emptyTitle: 'No words yet',
     emptyBody: 'After a picture is drawn, each word appears here with its place in the picture.',
     noMaps: 'Word maps are switched off.',
+    noMapsOfPrompt: 'A prompt that changes over the steps, or is several texts, has no word maps.',
     switchOn: 'Switch them on',
     peak: 'Peak',
     area: 'Area',
@@ -41,7 +42,6 @@ export const attention = section({
     strength: 'Strength',
     softness: 'Soft edge',
     region: 'Region',
-    addRegion: 'Add a region',
     addRegionHelp: 'A region is a part of the picture with words of its own. Drag on the picture to draw it.',
     regionPrompt: 'Words of this region',
     regionNumber: (index: number) => `Region ${index}`,
@@ -67,6 +67,8 @@ export const attention = section({
     emptyTitle: 'Noch keine Wörter',
     emptyBody: 'Ist ein Bild gezeichnet, erscheint hier jedes Wort mit seinem Ort im Bild.',
     noMaps: 'Wortkarten sind ausgeschaltet.',
+    noMapsOfPrompt:
+      'Ein Prompt, der über die Schritte wechselt oder aus mehreren Texten besteht, hat keine Wortkarten.',
     switchOn: 'Einschalten',
     peak: 'Spitze',
     area: 'Fläche',
@@ -99,7 +101,6 @@ export const attention = section({
     strength: 'Stärke',
     softness: 'Weicher Rand',
     region: 'Bereich',
-    addRegion: 'Bereich hinzufügen',
     addRegionHelp:
       'Ein Bereich ist ein Teil des Bildes mit eigenen Wörtern. Ziehen Sie ihn auf dem Bild auf.',
     regionPrompt: 'Wörter dieses Bereichs',

@@ -3,14 +3,18 @@ import { create } from 'zustand'
 import { app } from './app.ts'
 import { attention } from './attention.ts'
 import { createScreen } from './create.ts'
+import { exportMaps } from './export.ts'
 import { gallery } from './gallery.ts'
+import { inputs } from './inputs.ts'
 import { models } from './models.ts'
 import { plot } from './plot.ts'
 import { presets } from './presets.ts'
 import { prompt } from './prompt.ts'
 import { queue } from './queue.ts'
+import { regions } from './regions.ts'
 import { type Language, languages } from './section.ts'
 import { settingsScreen } from './settings.ts'
+import { timeline } from './timeline.ts'
 
 /** A screen of its own adds its section here. */
 export const catalogue = {
@@ -18,12 +22,16 @@ export const catalogue = {
   create: createScreen,
   prompt,
   attention,
+  export: exportMaps,
   gallery,
+  inputs,
   models,
   settings: settingsScreen,
   queue,
   plot,
   presets,
+  timeline,
+  regions,
 } as const
 
 export type Strings = { readonly [K in keyof typeof catalogue]: (typeof catalogue)[K]['en'] }

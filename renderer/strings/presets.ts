@@ -21,7 +21,7 @@ export const presets = section({
     replaces: 'A style of this name is replaced.',
     save: 'Save',
     saved: (name: string) => `${name} saved.`,
-    notKept: 'This window’s storage is full or closed: it is kept only until the window closes.',
+    notKept: 'Styles could not be kept: the change holds only until the window closes.',
     exportFile: 'Export',
     importFile: 'Import',
     imported: (presets: number, lists: number) =>
@@ -62,7 +62,7 @@ export const presets = section({
     replaces: 'Ein Stil dieses Namens wird ersetzt.',
     save: 'Speichern',
     saved: name => `${name} gespeichert.`,
-    notKept: 'Der Speicher dieses Fensters ist voll oder zu: Es gilt nur, bis das Fenster schließt.',
+    notKept: 'Stile konnten nicht gesichert werden: Die Änderung gilt nur, bis das Fenster schließt.',
     exportFile: 'Exportieren',
     importFile: 'Importieren',
     imported: (presets, lists) =>

@@ -29,8 +29,14 @@ export function Dialog({
         <Radix.Overlay className="fixed inset-0 z-40 bg-black/50" />
         <Radix.Content
           aria-describedby={undefined}
+          // Else the button that closes is focused first, its tooltip opens, and Escape closes that and not the dialog.
+          onOpenAutoFocus={event => {
+            if (bare) return
+            event.preventDefault()
+            if (event.currentTarget instanceof HTMLElement) event.currentTarget.focus()
+          }}
           className={cx(
-            'glow-in fixed top-[12vh] left-1/2 z-50 flex max-h-[76vh] w-[min(36rem,calc(100vw-2rem))] -translate-x-1/2 flex-col rounded-xl bg-panel shadow-pop',
+            'glow-in fixed outline-none top-[12vh] left-1/2 z-50 flex max-h-[76vh] w-[min(36rem,calc(100vw-2rem))] -translate-x-1/2 flex-col rounded-xl bg-panel shadow-pop',
             className,
           )}
         >

@@ -25,6 +25,10 @@ export function Select<T extends string>({
     <Radix.Root value={value} onValueChange={next => onChange(next as T)}>
       <Radix.Trigger
         aria-label={label}
+        onKeyDown={event => {
+          // Enter opens it, but Ctrl+Enter is the window's. Only Radix looks at this event's own mark.
+          if (event.ctrlKey || event.metaKey) Object.assign(event, { defaultPrevented: true })
+        }}
         className={cx(
           'inline-flex items-center justify-between gap-1 rounded-md text-sm',
           bare ? 'px-1 text-xs text-soft hover:text-text' : 'field h-8 w-full px-2',

@@ -115,18 +115,15 @@ describe('wrong arguments end with exit code 2, say what and why, and start noth
     expect({ code, out, jobs: engine.jobs }).toEqual({ code: 2, out: '', jobs: [] })
   })
 
-  it.each(['--lora', '--image-prompt', '--image-encoder'])(
-    'refuses %s by name until it is there, with a value or without',
-    async option => {
-      for (const argv of [
-        ['generate', 'x', option],
-        ['generate', 'x', option, 'value'],
-      ]) {
-        const { code, err } = await run(argv)
-        expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(`${option} is not there yet`) })
-      }
-    },
-  )
+  it.each(['--lora'])('refuses %s by name until it is there, with a value or without', async option => {
+    for (const argv of [
+      ['generate', 'x', option],
+      ['generate', 'x', option, 'value'],
+    ]) {
+      const { code, err } = await run(argv)
+      expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(`${option} is not there yet`) })
+    }
+  })
 
   it('refuses what serve does not take', async () => {
     for (const argv of [['x'], ['--any'], ['--port', '80'], ['--port', '1e4'], ['--open', '--no-browser']])

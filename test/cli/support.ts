@@ -38,6 +38,7 @@ export interface RunOptions {
   readonly cwd?: string
   readonly terminal?: boolean
   readonly signal?: AbortSignal
+  readonly env?: Readonly<Record<string, string | undefined>>
 }
 
 export async function run(argv: readonly string[], options: RunOptions = {}): Promise<Run> {
@@ -48,7 +49,7 @@ export async function run(argv: readonly string[], options: RunOptions = {}): Pr
     stdout: { write: text => void (out += text), isTTY, columns: 80 },
     stderr: { write: text => void (err += text), isTTY, columns: 80 },
     cwd: options.cwd ?? tmpdir(),
-    env: {},
+    env: options.env ?? {},
     now: () => new Date(2026, 10, 23, 12),
     signal: options.signal ?? new AbortController().signal,
   }

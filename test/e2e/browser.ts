@@ -21,13 +21,22 @@ export function findChromium(): string | undefined {
   return [...usual, ...onPath].find(path => existsSync(path))
 }
 
+const switches = {
+  swiftshader: ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
+  default: ['--enable-unsafe-webgpu', '--enable-features=Vulkan'],
+  none: ['--disable-features=WebGPU', '--disable-blink-features=WebGPU'],
+} as const
+
 export const whyNoChromium =
   'no Chromium found: install one (on Debian and Ubuntu: apt-get install chromium), or set ATTUNE_CHROMIUM'
 
-/** @param adapter `swiftshader` makes figures and bits comparable between machines; `default` takes the GPU. */
+/**
+ * @param adapter `swiftshader` makes figures and bits comparable between machines; `default` takes the GPU; `none` is a
+ *   browser without WebGPU
+ */
 export function launchChromium(
   executablePath: string,
-  adapter: 'swiftshader' | 'default' = 'swiftshader',
+  adapter: 'swiftshader' | 'default' | 'none' = 'swiftshader',
 ): Promise<Browser> {
   return chromium.launch({
     executablePath,
@@ -35,8 +44,7 @@ export function launchChromium(
     chromiumSandbox: false,
     timeout: 180_000,
     args: [
-      '--enable-unsafe-webgpu',
-      ...(adapter === 'swiftshader' ? ['--use-webgpu-adapter=swiftshader'] : ['--enable-features=Vulkan']),
+      ...switches[adapter],
       // A page whose GPU process ended would wait two minutes for another device.
       '--disable-domain-blocking-for-3d-apis',
       // It would look for Google's hosts.

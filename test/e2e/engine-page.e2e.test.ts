@@ -136,7 +136,7 @@ if (!executable) {
       first = result.latents
     })
 
-    test('a stop ends the run after the step that it is in; the next run gives the same bits', async () => {
+    test('fault G12: a stop ends the run after the step that it is in; the next run gives the same bits', async () => {
       const stopped = await callPage(page, 'draw', { request, ...gpu, initialNoise, stopAfter: 2 })
       expect(stopped).toMatchObject({ error: { code: 'cancelled' } })
       const { steps } = stopped as { steps: readonly number[] }
@@ -147,7 +147,7 @@ if (!executable) {
       expect(again.latents).toEqual(first)
     })
 
-    test('a GPU that goes away ends the run by name; the next run finds another', async () => {
+    test('fault G3: a GPU that goes away ends the run by name; the next run finds another', async () => {
       const endless = callPage(page, 'draw', { request: { ...request, steps: 1000 }, ...gpu })
       await page.waitForFunction('globalThis.attune.seen() > 0')
       await (await browser.newBrowserCDPSession()).send('Browser.crashGpuProcess')

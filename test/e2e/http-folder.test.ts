@@ -153,7 +153,7 @@ describe('openHttpFolder', () => {
     expect(await open().text('config.json')).toBe('{"name":"ä"}')
     broken = 9
     await expect(open().text('config.json')).rejects.toMatchObject({
-      code: 'bad-file',
+      code: 'network',
       message: /could not be fetched/,
     })
   })

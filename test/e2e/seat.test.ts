@@ -134,7 +134,7 @@ describe('EngineClient and EngineSeat', () => {
     expect(facts.disposed).toBe(0)
   })
 
-  it('tells of a lost device by its own name, and opens another for the next run', async () => {
+  it('fault G3: tells of a lost device by its own name, and opens another for the next run', async () => {
     const { port, address, facts } = joined()
     const client = await EngineClient.start(port)
     await client.open(address)
@@ -229,7 +229,7 @@ describe('EngineClient and EngineSeat', () => {
     await run
   })
 
-  it('says why a seat cannot draw', async () => {
+  it('fault G1: says why a seat cannot draw', async () => {
     const missing = new AttuneError('unsupported', 'This browser has no WebGPU.', 'Update the browser.')
     const client = await EngineClient.start(joined({ describeAdapter: () => Promise.reject(missing) }).port)
     expect(client.problem?.toRecord()).toEqual(missing.toRecord())

@@ -2,22 +2,19 @@
  * Packages: the configuration is valid, the fuses are flipped, the icons are what they say, and `--linux --dir` packs
  * offline around a stub of Electron what belongs into the program, and nothing else.
  */
-import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { extractFile, listPackage } from '@electron/asar'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { buildElectron } from '../../scripts/build-electron.ts'
 import { findFuseWires, flipFuses, fuseNames, readFuses, wantedFuses } from '../../scripts/fuses.mjs'
 import { drawIcon, icnsTypes, icoSizes, pngSizes } from '../../scripts/make-icons.ts'
+import { packForLinux, sizeOf } from '../support/electron/pack.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 const require = createRequire(import.meta.url)
-const electronVersion = '45.4.1'
 
 let folder: string
 beforeAll(async () => {
@@ -162,79 +159,11 @@ describe('icons', () => {
   })
 })
 
-/**
- * A project with the repository's configuration and its production packages, by hard links: the repository's own
- * `dist/` may be anything at the time, and the window's bundle is not this test's.
- */
-async function makeProject(project: string): Promise<void> {
-  const dist = join(project, 'dist')
-  await buildElectron({ outdir: dist, minify: true })
-  await mkdir(join(dist, 'renderer/ort'), { recursive: true })
-  await writeFile(join(dist, 'renderer/index.html'), '<!doctype html><title>page</title>')
-  await writeFile(join(dist, 'renderer/index.js.map'), '{}')
-  await writeFile(join(dist, 'renderer/ort/ort.wasm'), new Uint8Array(8))
-  for (const name of ['LICENSE', 'NOTICE', 'electron-builder.yml', 'scripts', 'assets']) {
-    await cp(join(root, name), join(project, name), { recursive: true })
-  }
-  const { devDependencies: _, ...manifest } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
-  await writeFile(join(project, 'package.json'), JSON.stringify({ ...manifest, main: 'dist/main/main.mjs' }))
-  const lock = JSON.parse(await readFile(join(root, 'package-lock.json'), 'utf8')) as {
-    packages: Record<string, { dev?: boolean; devOptional?: boolean }>
-  }
-  for (const [path, { dev, devOptional }] of Object.entries(lock.packages)) {
-    if (path === '' || dev || devOptional || !existsSync(join(root, path))) continue
-    await mkdir(join(project, path, '..'), { recursive: true })
-    if (!existsSync(join(project, path)))
-      await run('cp', ['-al', join(root, path), join(project, path)], root)
-  }
-}
-
-/** A folder that electron-builder takes for Electron. */
-async function makeStub(stub: string): Promise<void> {
-  await mkdir(join(stub, 'locales'), { recursive: true })
-  await mkdir(join(stub, 'resources'))
-  await writeFile(join(stub, 'electron'), '#!/bin/sh\nexit 0\n')
-  await chmod(join(stub, 'electron'), 0o755)
-  await writeFile(join(stub, 'version'), electronVersion)
-  for (const name of ['LICENSE', 'LICENSES.chromium.html', 'chrome-sandbox', 'locales/en-US.pak']) {
-    await writeFile(join(stub, name), '')
-  }
-}
-
-async function pack(): Promise<string> {
-  const project = join(folder, 'project')
-  const stub = join(folder, 'stub')
-  await Promise.all([makeProject(project), makeStub(stub)])
-  const builder = join(root, 'node_modules/electron-builder/cli.js')
-  const options = [`-c.electronDist=${stub}`, `-c.electronVersion=${electronVersion}`, '--publish=never']
-  await run(process.execPath, [builder, '--linux', '--dir', ...options], project)
-  return join(project, 'out/packages/linux-unpacked')
-}
-
-async function run(command: string, args: readonly string[], cwd: string): Promise<void> {
-  const env = { ...process.env, ATTUNE_STUB_ELECTRON: '1', ELECTRON_BUILDER_OFFLINE: 'true' }
-  const child = spawn(command, args, { cwd, env })
-  let output = ''
-  child.stdout.on('data', part => (output += part))
-  child.stderr.on('data', part => (output += part))
-  const code = await new Promise(resolve => {
-    child.once('exit', resolve)
-  })
-  if (code !== 0) throw new Error(`${command} ended with ${code}: ${output.slice(-5000)}`)
-}
-
-async function sizeOf(path: string): Promise<number> {
-  const info = await stat(path)
-  if (!info.isDirectory()) return info.size
-  const names = await readdir(path)
-  return (await Promise.all(names.map(name => sizeOf(join(path, name))))).reduce((sum, each) => sum + each, 0)
-}
-
 describe.skipIf(process.platform !== 'linux')('the packed program for Linux', () => {
   let packed: string
   let files: string[]
   beforeAll(async () => {
-    packed = await pack()
+    packed = await packForLinux(folder)
     files = listPackage(join(packed, 'resources/app.asar'), { isPack: false })
   })
 

@@ -137,7 +137,7 @@ describe('permissions', () => {
   ])('refuse %s', permission => expect(grantsPermission(permission, appPage, true)).toBe(false))
 })
 
-describe('addresses for the system browser', () => {
+describe('fault C5: addresses for the system browser', () => {
   it('are https of known sites', () => {
     expect(externalUrl('https://huggingface.co/a/b?c#d')).toBe('https://huggingface.co/a/b?c#d')
   })

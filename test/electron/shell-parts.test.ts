@@ -35,7 +35,7 @@ function hostThat(call: (method: string, params: unknown) => unknown): HostApi {
   }
 }
 
-describe('a question of a page', () => {
+describe('fault C2: a question of a page', () => {
   const ask = (method: unknown, params: unknown, api = hostThat(() => ({}))) =>
     answerCall(api, new CallCounter(), method, params)
 
@@ -107,7 +107,7 @@ describe('a question of a page', () => {
     expect(errorRecord('text')).toMatchObject({ code: 'internal', message: 'text' })
   })
 
-  it('C3 is refused in a flood, and answered again afterwards', async () => {
+  it('fault C3: is refused in a flood, and answered again afterwards', async () => {
     let now = 0
     const counter = new CallCounter(() => now)
     for (let at = 0; at < callLimits.perSecond; at++) {

@@ -17,7 +17,7 @@ import {
 const { launch } = useShell()
 
 describe.skipIf(!canRun)(`the shell in ${runsIn}`, () => {
-  it('opens one locked window with one bridge, and answers only what may be asked', async () => {
+  it('fault C1, C2: opens one locked window with one bridge, and answers only what may be asked', async () => {
     const shell = await launch()
     const page = await ready(shell)
     expect(await page.evaluate(() => [isSecureContext, crossOriginIsolated])).toEqual([true, true])

@@ -87,7 +87,7 @@ describe('a compiled program', () => {
 })
 
 describe('faults', () => {
-  it('fails by name after the device is lost, and gives no numbers', async () => {
+  it('fault G3: fails by name after the device is lost, and gives no numbers', async () => {
     const backend = await WebGpuBackend.open(await openNodeAdapter(), { precision: 'f32' })
     const program = await backend.compile(smallGraph())
     await program.run(inputs())
@@ -95,7 +95,7 @@ describe('faults', () => {
     await expect(program.run(inputs())).rejects.toBeInstanceOf(AttuneError)
   })
 
-  it('refuses an intermediate result that the GPU cannot bind, with numbers', async () => {
+  it('fault G2: refuses an intermediate result that the GPU cannot bind, with numbers', async () => {
     const backend = await testBackend('f32', { maxStorageBufferBindingSize: 4096 })
     const b = new GraphBuilder('wide')
     const x = b.input('x', [1, 64, 8])
@@ -103,7 +103,7 @@ describe('faults', () => {
     await expect(backend.compile(b.build())).rejects.toMatchObject({ code: 'out-of-memory' })
   })
 
-  it('names the layer where a NaN begins', async () => {
+  it('fault G6: names the layer where a NaN begins', async () => {
     const backend = await testBackend()
     const b = new GraphBuilder('broken')
     const x = b.input('x', [1, 4, 8])

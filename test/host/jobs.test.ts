@@ -195,7 +195,7 @@ describe('the queue', () => {
     expect(queue.get(c.id)?.state).toBe('cancelled')
   })
 
-  it('a failure is kept with its remedy, and the next job is drawn', async () => {
+  it('fault G9: a failure is kept with its remedy, and the next job is drawn', async () => {
     const { options, runner } = await place()
     const queue = await openQueue(options)
     runner.act = job => {

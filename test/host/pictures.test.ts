@@ -113,7 +113,7 @@ async function animatedPng(): Promise<Buffer> {
 const frames = async () =>
   sharp([await rgb().png().toBuffer(), await rgb().negate().png().toBuffer()], { join: { animated: true } })
 
-describe('read right', () => {
+describe('fault I9: read right', () => {
   it.each([
     ['png', () => rgb().png(), 0],
     ['palette png', () => rgb().png({ palette: true }), 0],
@@ -283,7 +283,7 @@ const refused: readonly (readonly [
   ),
 ]
 
-describe('refused at every door', () => {
+describe('fault I2, I9: refused at every door', () => {
   it.each(refused)('%s', async (name, make, message) => {
     const path = await file(name, await make())
     for (const [door, read] of doors) {
@@ -313,7 +313,7 @@ describe('refused at every door', () => {
     }
   })
 
-  it('a bomb of honest pixels costs a header, not memory', async () => {
+  it('fault I2: a bomb of honest pixels costs a header, not memory', async () => {
     // A hundred million equal pixels pack into some hundred kilobytes.
     const bomb = await sharp({ create: { width: 16_000, height: 6300, channels: 3, background: '#fff' } })
       .toColourspace('b-w')

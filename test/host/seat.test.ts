@@ -67,6 +67,8 @@ function runnerOf(path = story, options: SeatRunnerOptions = {}): SeatRunner {
     version: '9.9.9',
     now: () => new Date(0),
     findModel: () => Promise.resolve({ id: 'story', name: 'story', path, isEmbedded: false }),
+    findNet: () => Promise.reject(new Error('no nets')),
+    readInput: () => Promise.reject(new Error('no pictures')),
   }
   const runner = new SeatRunner(context, options)
   runners.push(runner)
@@ -97,8 +99,9 @@ describe('SeatRunner', () => {
     const seen: number[] = []
     const gate = new AbortController()
     const held = once(gate.signal, 'abort').then(() => undefined)
+    const template = { prompt: 'a {red|blue} car', negativePrompt: '' }
     const run = runner.run(
-      jobOf({ steps: 3 }),
+      { ...jobOf({ steps: 3 }), template },
       hooksOf({
         onProgress: ({ step }) => seen.push(step),
         checkpoint: () => (seen.length === 2 ? held : Promise.resolve()),
@@ -114,6 +117,8 @@ describe('SeatRunner', () => {
     const text = Buffer.from(png).toString('latin1')
     expect(text).toContain('"version":"9.9.9"')
     expect(text).toContain('a red car\nSteps: 3')
+    // What the prompt was drawn from stands in the record, so that it can be taken up as it was written.
+    expect(text).toContain('"template":{"prompt":"a {red|blue} car","negativePrompt":""}')
 
     const controller = new AbortController()
     const reason = new AttuneError('cancelled', 'The job was cancelled.')

@@ -108,7 +108,7 @@ describe('the host’s engine for a page', () => {
     await client.close()
   })
 
-  it('is refused to strangers, and says so through the port', async () => {
+  it('fault H3: is refused to strangers, and says so through the port', async () => {
     const client = EngineClient.start(openHostPort(`${test.server.origin}/host/engine`))
     await expect(client).rejects.toMatchObject({ message: /token of this run/ })
     expect((await test.post(`/host/engine/${'0'.repeat(36)}`, encodeFrame({}))).status).toBe(404)

@@ -15,7 +15,7 @@ beforeAll(async () => {
 })
 afterAll(() => test.close())
 
-describe('the address', () => {
+describe('fault H1: the address', () => {
   it('is of this machine only', async () => {
     const others = Object.values(networkInterfaces())
       .flatMap(list => list ?? [])
@@ -32,7 +32,7 @@ describe('the address', () => {
     expect(test.server.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/#token=[\w-]{43}$/)
   })
 
-  it('is refused where the port is taken', async () => {
+  it('fault H6: is refused where the port is taken', async () => {
     const { startServer } = await import('../../host/server/server.ts')
     await expect(startServer(test.service, { port, renderer: test.renderer })).rejects.toMatchObject({
       code: 'bad-argument',
@@ -87,7 +87,7 @@ const write = (headers: Record<string, string>) =>
     headers: { cookie: test.cookie, ...headers },
   }).then(({ status }) => status)
 
-describe('other pages', () => {
+describe('fault H2: other pages', () => {
   it('are refused by their origin, whatever they call themselves', async () => {
     for (const origin of [
       'http://evil.example',
@@ -184,7 +184,7 @@ describe('sessions', () => {
     expect(sessions.knows('attune-1=x; other=y')).toBe(false)
   })
 
-  it('are needed for everything but the gate', async () => {
+  it('fault H3: are needed for everything but the gate', async () => {
     for (const path of [
       '/index.html',
       '/assets/main-abc.js',
@@ -216,7 +216,7 @@ describe('sessions', () => {
 
 const head = (more: string) => `Host: 127.0.0.1:${port}\r\nCookie: ${test.cookie}\r\n${more}\r\n`
 
-describe('sizes and times', () => {
+describe('fault H5: sizes and times', () => {
   it('of addresses and headers are bounded', async () => {
     expect((await plain(port, `/${'a'.repeat(5000)}`)).status).toBe(414)
     expect((await raw(port, `GET / HTTP/1.1\r\n${head(`X-Long: ${'a'.repeat(40_000)}\r\n`)}`)).status).toBe(

@@ -65,7 +65,7 @@ describe('the window', () => {
     expect(gate.headers.get('content-security-policy')).toBe(answer.headers.get('content-security-policy'))
   })
 
-  it('is its built files and nothing around them', async () => {
+  it('fault H4: is its built files and nothing around them', async () => {
     const script = await test.get('/assets/main-abc.js')
     expect(script.headers.get('content-type')).toBe('text/javascript; charset=utf-8')
     expect(script.headers.get('cache-control')).toContain('immutable')
@@ -146,7 +146,7 @@ describe('files of models', () => {
     expect(parseRange('bytes=1234567890123456-', 5)).toBeUndefined()
   })
 
-  it('are those of the library: no path, code, link or name leads elsewhere', async () => {
+  it('fault H4: are those of the library: no path, code, link or name leads elsewhere', async () => {
     expect((await ask('unet/inside.json')).status).toBe(200)
     const id = encodeURIComponent(story)
     for (const path of [

@@ -176,7 +176,7 @@ describe('models', () => {
     const folder = await lastingFolder()
     await writeFile(join(folder, 'old.ckpt'), 'PK')
     const { service } = await open({ embeddedModel: join(folder, 'none') })
-    expect(await service.call('models.list', {})).toEqual({ models: [] })
+    expect(await service.call('models.list', {})).toEqual({ models: [], nets: [] })
     const { models, cancelled } = await service.call('models.addFolder', { path: folder })
     expect(cancelled).toBe(false)
     expect(models).toMatchObject([

@@ -253,7 +253,7 @@ describe('hostile graphs of ComfyUI', () => {
   })
 })
 
-describe('wrong types everywhere', () => {
+describe('fault I6: wrong types everywhere', () => {
   const junk = [null, true, -1, 1e308, '', 'x', [], [[]], {}, { a: { b: [] } }, '\ud800', '\0']
   const shapes: readonly ((value: unknown) => Record<string, string>)[] = [
     value => ({

@@ -35,7 +35,7 @@ describe('recipes of A1111 and its family', () => {
   const tail =
     'Steps: 28, Sampler: DPM++ 2M Karras, CFG scale: 6.5, Seed: 18446744073709551615, Size: 512x768, Model hash: 6ce0161689, Model: v1-5, Clip skip: 2, Lora hashes: "ink: d41d8cd98f00, wash: 0cc175b9", Version: v1.10.1'
 
-  it('reads an A1111 text and keeps what it does not know', async () => {
+  it('fault I6: reads an A1111 text and keeps what it does not know', async () => {
     const recipe = await fromPng({ parameters: `a (red:1.3) car\nNegative prompt: blurry\n${tail}` })
     expect(recipe).toMatchObject({
       tool: 'a1111',
@@ -76,7 +76,7 @@ describe('recipes of A1111 and its family', () => {
     expect(recipe.notes.join()).toContain('"Restart" has no equal here')
   })
 
-  it('clamps what is out of range and says what it was (I7)', async () => {
+  it('fault I7: clamps what is out of range and says what it was', async () => {
     const recipe = await fromPng({
       parameters: 'x\nSteps: -1, CFG scale: nan, Seed: 99999999999999999999, Size: 4x99999, Clip skip: 2',
     })

@@ -121,7 +121,7 @@ describe('readInfotext', () => {
 const text = (changes: object) => JSON.stringify({ ...record, ...changes })
 
 describe('record', () => {
-  it('is read back, with unknown fields at every level', () => {
+  it('fault I6: is read back, with unknown fields at every level', () => {
     const richer = { ...record, future: { a: [1] }, request: { ...record.request, regions: ['x'] } }
     expect(readRecord(writeRecord(richer))).toEqual(richer)
   })

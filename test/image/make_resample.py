@@ -33,6 +33,9 @@ for source, target in [
     ((5, 7), (1, 1)),
     ((1, 1), (9, 4)),
     ((200, 3), (7, 31)),
+    # The height shrinks much more than the width.
+    ((50, 83), (56, 56)),
+    ((30, 97), (27, 88)),
 ]:
     resized = picture(*source).resize(target, Image.LANCZOS)
     cases.append({"source": source, "target": target, "rgb": sha(resized), "grey": sha(resized.convert("L"))})

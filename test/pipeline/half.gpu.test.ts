@@ -18,7 +18,7 @@ describe('f16', () => {
     },
   )
 
-  it('f16 weights and activations, where the adapter has shader-f16', async context => {
+  it('fault G2: f16 weights and activations, where the adapter has shader-f16', async context => {
     const backend = await testBackend('f16', { matrixType: 'f16', activationType: 'f16', subgroupSize: 0 })
     if (!backend.gpu.device.features.has('shader-f16')) context.skip('this adapter has no shader-f16')
     const theCase = parityCase('sd1-ddim')

@@ -104,7 +104,7 @@ test('a picture that the adapter cannot bind is done in tiles, and says so', asy
   expect(compare(value.image, (await wholePicture).value.image).difference).toBeLessThan(1)
 })
 
-test('a device that runs out of memory begins again in tiles', async () => {
+test('fault G5: a device that runs out of memory begins again in tiles', async () => {
   const backend = await testBackend()
   const compile = (graph: Parameters<Backend['compile']>[0]): ReturnType<Backend['compile']> =>
     graph.name === 'vae.decode'

@@ -67,7 +67,7 @@ describe('emphasis', () => {
     expect(emphasis(text).pieces).toEqual(expected)
   })
 
-  it('points at what it could not read, by line and column', () => {
+  it('fault S2: points at what it could not read, by line and column', () => {
     expect(emphasis('a,\n 🦊 (b:1.2.3)').problems).toEqual([
       'line 2, column 6: "1.2.3" is not a number; it counts as text. Write a weight such as (word:1.3).',
     ])

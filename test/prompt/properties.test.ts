@@ -56,7 +56,7 @@ function checkSpans(parsed: ParsedPrompt): void {
   for (const { span } of parsed.tags) expect(isInside(span)).toBe(true)
 }
 
-describe.each(dialects)('any text at all: %s', dialect => {
+describe.each(dialects)('fault S1, S2: any text at all: %s', dialect => {
   it('gives pieces that quote it', () => {
     const draw = seeded(7)
     for (let round = 0; round < 3000; round++) {

@@ -22,6 +22,7 @@ import {
 } from '../../model/contract/host-api.ts'
 import { generateRequestSchema } from '../../model/contract/request.ts'
 import { settingsSchema } from '../../model/contract/settings.ts'
+import { type Styles, stylesSchema } from '../../model/contract/styles.ts'
 import { type Entry, entryOf, fits, settingsOf, things } from './fake-pictures.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -37,6 +38,7 @@ export interface FakeHost {
   readonly failures: Map<string, { code: string; message: string; remedy?: string }>
   indexing: boolean
   settings: ReturnType<typeof settingsSchema.parse>
+  styles: Styles
   /** What reading a dropped picture answers. */
   reading: unknown
   fill(count: number): void
@@ -109,7 +111,7 @@ export async function startFakeHost(windowFolder: string, count = 0): Promise<Fa
     models: [
       {
         id: 'storybook',
-        name: 'storybook',
+        name: 'Storybook',
         family: 'Small model',
         bytes: 41_800_000,
         usable: true,
@@ -123,6 +125,7 @@ export async function startFakeHost(windowFolder: string, count = 0): Promise<Fa
     failures: new Map(),
     indexing: false,
     settings: settingsSchema.parse({}),
+    styles: stylesSchema.parse({}),
     reading: { messages: [] },
     fill(size) {
       fake.entries.clear()
@@ -224,9 +227,10 @@ export async function startFakeHost(windowFolder: string, count = 0): Promise<Fa
     'jobs.list': () => ({ jobs: fake.jobs, paused: fake.paused }),
     'jobs.add': ({ requests }) => {
       const jobs = requests.map(
-        (request): HostJob => ({
+        ({ template, ...request }): HostJob => ({
           id: `job-${++lastJob}`,
           request: generateRequestSchema.parse(request),
+          ...(template && { template }),
           state: 'queued',
           added: new Date().toISOString(),
           secondsLeft: 6,
@@ -274,9 +278,23 @@ export async function startFakeHost(windowFolder: string, count = 0): Promise<Fa
       fake.downloads.push(download)
       return download
     },
+    'downloads.pause': ({ id }) => {
+      fake.downloads = fake.downloads.map(each => (each.id === id ? { ...each, state: 'paused' } : each))
+      return {}
+    },
     'downloads.cancel': () => ({}),
     'downloads.retry': () => ({}),
     'shell.openFolder': () => ({}),
+    'shell.chooseFolder': () => ({}),
+    'shell.completeFolder': ({ path }) => ({
+      folders: ['/home/ada/models/', '/home/ada/music/'].filter(folder => folder.startsWith(path)),
+    }),
+    'styles.get': () => fake.styles,
+    'styles.set': ({ patch }) => {
+      fake.styles = stylesSchema.parse({ ...fake.styles, ...patch })
+      fake.emit({ type: 'styles', styles: fake.styles })
+      return fake.styles
+    },
     'log.write': () => ({}),
   }
 

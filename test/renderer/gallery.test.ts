@@ -104,7 +104,8 @@ test('our record wins over what is read from the text, and keeps its template', 
     request: { prompt: 'a blue car', seed: '5', dialect: 'compel', template: { prompt: 'a {blue|red} car' } },
   }
   expect(reuseOf({ recipe, record }, 'all').patch).toMatchObject({
-    prompt: 'a blue car',
+    // As it was written; the seed draws the same words from it.
+    prompt: 'a {blue|red} car',
     seed: '5',
     dialect: 'compel',
   })

@@ -58,7 +58,7 @@ export class EditPlan {
       )
     }
     const [own] = layout.sources
-    const borrowed = layout.sources.at(-1)
+    const borrowed = layout.sources.find(({ kind }) => kind === 'borrowed')
     this.#rows = own?.length ?? 0
     this.#offset = borrowed?.start ?? 0
     this.#edit = edit
@@ -130,7 +130,8 @@ export class EditPlan {
     const { source, target } = this.#texts
     const samples = new Float32Array(rows.length * sources.length)
     for (const b of rows.keys()) samples.fill(b, b * sources.length, (b + 1) * sources.length)
-    samples[(target.sample + 1) * sources.length - 1] = source.sample
+    const borrowed = sources.findIndex(({ kind }) => kind === 'borrowed')
+    samples[target.sample * sources.length + borrowed] = source.sample
     return samples
   }
 

@@ -6,8 +6,10 @@ import { useWords } from '../../state/words.ts'
 import { useStrings } from '../../strings/index.ts'
 import { percent } from './word-row.tsx'
 
-/** Below it nobody sees a difference. */
+/** Share of the pixels below which nobody sees a difference. */
 const noticeable = 0.002
+/** Of a control's change of the prediction: the command line's measure (docs/controls.md, "Does it do anything?"). */
+const noticeableEffect = 0.001
 
 export function ChangeNote() {
   const { attention } = useStrings()
@@ -47,7 +49,7 @@ export function ChangeNote() {
           <li className="label">{attention.effects}</li>
           {effects.map(({ control, change }) => (
             <li key={control} className="numeric">
-              {attention.effect(control, change < noticeable ? attention.noEffect : percent(change))}
+              {attention.effect(control, change < noticeableEffect ? attention.noEffect : percent(change))}
             </li>
           ))}
         </ul>

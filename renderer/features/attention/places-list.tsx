@@ -6,16 +6,19 @@ import { useWords } from '../../state/words.ts'
 import { useStrings } from '../../strings/index.ts'
 import { Button, IconButton } from '../../ui/button.tsx'
 import { Slider } from '../../ui/slider.tsx'
-import { addRegion, paintWord } from '../stage/paint-layer.tsx'
+import { RegionRow } from '../regions/region-row.tsx'
+import { addPainted, addRectangle } from '../regions/region-state.ts'
+import { RegionsLaw } from '../regions/regions-law.tsx'
+import { paintWord } from '../stage/paint-layer.tsx'
 
 export function PlacesList() {
-  const { attention } = useStrings()
+  const { attention, regions: words } = useStrings()
   const paint = useRequest(state => state.draft.paint)
   const regions = useRequest(state => state.draft.regions?.regions ?? noRegions)
   const tool = useWords(state => state.tool)
   return (
     <div className="flex flex-col gap-3 p-3">
-      {tool.kind === 'paint' && <BrushOptions />}
+      {(tool.kind === 'paint' || tool.kind === 'paint-region') && <BrushOptions />}
       {paint.length === 0 && regions.length === 0 && (
         <div className="flex flex-col items-center gap-2 py-6 text-center">
           <MapPin className="size-6 text-faint" aria-hidden />
@@ -29,16 +32,23 @@ export function PlacesList() {
       {regions.map((region, index) => (
         <RegionRow key={index} region={region} index={index} />
       ))}
-      <Button
-        onClick={event => {
-          // With the keyboard a region begins in the middle; with a pointer it is drawn.
-          if (event.detail === 0) addRegion()
-          else useWords.setState({ tool: { kind: 'region' } })
-        }}
-      >
-        <SquareDashed className="size-4" aria-hidden />
-        {attention.addRegion}
-      </Button>
+      {regions.length > 0 && <RegionsLaw />}
+      <div className="grid grid-cols-1 gap-2">
+        <Button
+          onClick={event => {
+            // With the keyboard a region begins in the middle; with a pointer it is drawn.
+            if (event.detail === 0) addRectangle()
+            else useWords.setState({ tool: { kind: 'region' } })
+          }}
+        >
+          <SquareDashed className="size-4" aria-hidden />
+          {words.rectangle}
+        </Button>
+        <Button onClick={addPainted}>
+          <Brush className="size-4" aria-hidden />
+          {words.paint}
+        </Button>
+      </div>
       {tool.kind === 'region' && (
         <p role="status" className="text-xs text-soft">
           {attention.addRegionHelp}
@@ -52,14 +62,18 @@ export function PlacesList() {
 const noRegions: readonly Region[] = []
 
 function BrushOptions() {
-  const { attention } = useStrings()
+  const { attention, regions } = useStrings()
   const tool = useWords(state => state.tool)
   const phrase = useRequest(state => (tool.kind === 'paint' ? state.draft.paint[tool.index]?.phrase : ''))
-  if (tool.kind !== 'paint') return null
+  if (tool.kind !== 'paint' && tool.kind !== 'paint-region') return null
+  const title =
+    tool.kind === 'paint'
+      ? attention.painting(phrase ?? '')
+      : regions.painting(attention.regionNumber(tool.index + 1))
   return (
     <div className="rounded-lg bg-accent-wash p-3">
       <div className="mb-1 flex items-center justify-between gap-2">
-        <h3 className="text-sm font-semibold">{attention.painting(phrase ?? '')}</h3>
+        <h3 className="text-sm font-semibold">{title}</h3>
         <IconButton
           label={attention.erase}
           pressed={tool.erase}
@@ -139,51 +153,6 @@ function Painted({ control, index }: { readonly control: PaintControl; readonly 
         max={0.3}
         step={0.01}
         onChange={feather => changePaint(index, { feather })}
-      />
-    </section>
-  )
-}
-
-function changeRegion(index: number, patch: Partial<Region>): void {
-  const { regions } = draft()
-  if (!regions) return
-  const next = regions.regions.map((each, at) => (at === index ? { ...each, ...patch } : each))
-  changeRequest({ regions: { ...regions, regions: next } }, `region ${index}`)
-}
-
-function removeRegion(index: number): void {
-  const { regions } = draft()
-  const rest = regions?.regions.filter((_, at) => at !== index) ?? []
-  changeRequest({ regions: regions && rest.length > 0 ? { ...regions, regions: rest } : undefined })
-}
-
-function RegionRow({ region, index }: { readonly region: Region; readonly index: number }) {
-  const { attention } = useStrings()
-  const name = attention.regionNumber(index + 1)
-  return (
-    <section aria-label={name} data-region className="rounded-lg bg-raised p-2.5">
-      <div className="flex items-center gap-1">
-        <SquareDashed className="size-3.5 text-faint" aria-hidden />
-        <h3 className="grow text-sm font-medium">{name}</h3>
-        <IconButton label={attention.remove(name)} size="small" onClick={() => removeRegion(index)}>
-          <Trash2 aria-hidden />
-        </IconButton>
-      </div>
-      <input
-        aria-label={`${attention.regionPrompt}: ${name}`}
-        placeholder={attention.regionPrompt}
-        value={region.prompt}
-        onChange={event => changeRegion(index, { prompt: event.target.value })}
-        className="field my-1.5 h-8 w-full px-2 text-sm placeholder:text-faint"
-      />
-      <span className="label">{attention.strength}</span>
-      <Slider
-        label={`${attention.strength}: ${name}`}
-        value={region.weight}
-        min={0}
-        max={2}
-        step={0.05}
-        onChange={weight => changeRegion(index, { weight })}
       />
     </section>
   )

@@ -1,5 +1,5 @@
 /** A word: its map in small, its weight, how strongly and widely it was looked at, and what stands out. */
-import { Brush, ChevronRight } from 'lucide-react'
+import { Brush, ChartSpline, ChevronRight, Eclipse } from 'lucide-react'
 import { memo, useCallback, useState } from 'react'
 import { isJoiningWord, sameWord, type WordReport } from '../../engine/attention.ts'
 import { thumbnailOf, tintOf } from '../../engine/heat.ts'
@@ -14,15 +14,23 @@ import { cx } from '../../ui/class-names.ts'
 import { PixelCanvas } from '../../ui/pixel-canvas.tsx'
 import { Slider } from '../../ui/slider.tsx'
 import { Tip } from '../../ui/tooltip.tsx'
+import { maskFromWord } from '../inpaint/inpaint-state.ts'
 import { paintWord } from '../stage/paint-layer.tsx'
+import { addCurve } from '../timeline/request-rows.ts'
 import { LayerGrid } from './layer-grid.tsx'
 
 const thumbnailSide = 40
 
+/** One a language: making one takes longer than a row of the list. */
+const shareFormats = new Map<string, Intl.NumberFormat>()
+
 /** A share as people read it: `12 %`, `0.4 %`. */
 export function percent(share: number): string {
-  const value = 100 * share
-  return `${value.toLocaleString(currentLanguage(), { maximumSignificantDigits: 2 })} %`
+  const language = currentLanguage()
+  const format =
+    shareFormats.get(language) ?? new Intl.NumberFormat(language, { maximumSignificantDigits: 2 })
+  shareFormats.set(language, format)
+  return `${format.format(100 * share)} %`
 }
 
 export const WordRow = memo(function WordRow({
@@ -32,7 +40,7 @@ export const WordRow = memo(function WordRow({
   readonly word: PromptWord
   readonly isFirst: boolean
 }) {
-  const { attention, prompt } = useStrings()
+  const { attention, inputs, prompt, timeline } = useStrings()
   const [open, setOpen] = useState(false)
   const key = { text: word.text, occurrence: word.occurrence }
   const isHot = useWords(state => isSameWord(state.hovered, key))
@@ -42,6 +50,9 @@ export const WordRow = memo(function WordRow({
   const picture = usePictures(state => selectedPicture(state))
   const replay = usePictures(state => state.replay)
   const isPlain = useRequest(state => state.draft.dialect === 'plain')
+  const hasCurve = useRequest(state =>
+    state.draft.weightCurves.some(({ phrase }) => phrase.toLowerCase() === word.text.toLowerCase()),
+  )
   const index = picture?.maps && sameWord(picture.maps.words, word.text, word.occurrence)
   const facts = index === undefined ? undefined : picture?.report?.words.find(each => each.index === index)
   const data = useCallback(() => {
@@ -90,6 +101,17 @@ export const WordRow = memo(function WordRow({
             </span>
             <Badges word={word.text} facts={facts} />
             <span className="grow" />
+            {!isPlain && (
+              <IconButton
+                label={timeline.addCurve(word.text)}
+                size="small"
+                disabled={hasCurve}
+                onClick={() => addCurve(word.text)}
+                className="hidden! size-5! group-focus-within:inline-grid! group-hover:inline-grid!"
+              >
+                <ChartSpline aria-hidden />
+              </IconButton>
+            )}
             <span
               className={cx(
                 'numeric min-w-6 text-right text-xs',
@@ -142,6 +164,15 @@ export const WordRow = memo(function WordRow({
                   >
                     <Brush aria-hidden />
                   </IconButton>
+                  {index !== undefined && (
+                    <IconButton
+                      label={inputs.maskOfWord(word.text)}
+                      size="small"
+                      onClick={() => void maskFromWord(key)}
+                    >
+                      <Eclipse aria-hidden />
+                    </IconButton>
+                  )}
                   {picture?.attention && index !== undefined && (
                     <IconButton
                       label={attention.details(word.text)}

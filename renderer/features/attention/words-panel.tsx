@@ -1,11 +1,13 @@
 /** The right side: every word of the prompt with its place in the picture, and the places that the person gave. */
 import { Tabs } from 'radix-ui'
-import { Eye, PinOff } from 'lucide-react'
+import { Eye, FileDown, PinOff } from 'lucide-react'
 import { useMemo } from 'react'
+import { isOneText } from '../../engine/timeline.ts'
 import { readPrompt } from '../../engine/words.ts'
 import { selectedPicture, usePictures } from '../../state/pictures.ts'
 import { useRequest } from '../../state/request.ts'
 import { changeSettings, useSettings } from '../../state/settings.ts'
+import { showDialog } from '../../state/ui.ts'
 import { useWords } from '../../state/words.ts'
 import { useStrings } from '../../strings/index.ts'
 import { Button, IconButton } from '../../ui/button.tsx'
@@ -15,7 +17,8 @@ import { PlacesList } from './places-list.tsx'
 import { WordRow } from './word-row.tsx'
 
 export function WordsPanel() {
-  const { attention } = useStrings()
+  const { attention, export: exported } = useStrings()
+  const hasPicture = usePictures(state => selectedPicture(state)?.isSample === false)
   const tab = useWords(state => state.tab)
   const pins = useWords(state => state.pinned.length)
   const places = useRequest(({ draft }) => draft.paint.length + (draft.regions?.regions.length ?? 0))
@@ -42,6 +45,16 @@ export function WordsPanel() {
             ))}
           </Tabs.List>
           <span className="grow" />
+          {hasPicture && (
+            <IconButton
+              label={exported.command}
+              keys="Mod+E"
+              size="small"
+              onClick={() => showDialog('export')}
+            >
+              <FileDown aria-hidden />
+            </IconButton>
+          )}
           {pins > 0 && (
             <IconButton
               label={attention.clearPins}
@@ -73,6 +86,7 @@ function WordList() {
   const hasPicture = usePictures(state => selectedPicture(state) !== undefined)
   const hasFacts = usePictures(state => selectedPicture(state)?.report !== undefined)
   const words = useMemo(() => readPrompt(prompt, dialect).words, [prompt, dialect])
+  const lacksMaps = useMemo(() => !isOneText(prompt, dialect), [prompt, dialect])
   if (!mapsAreOn && hasPicture && words.length === 0) return null
   if (words.length === 0) {
     return (
@@ -83,6 +97,7 @@ function WordList() {
   }
   return (
     <>
+      {mapsAreOn && lacksMaps && <p className="px-3 pt-3 text-xs text-soft">{attention.noMapsOfPrompt}</p>}
       {!mapsAreOn && (
         <p className="flex items-center justify-between gap-2 px-3 pt-3 text-xs text-soft">
           {attention.noMaps}

@@ -79,7 +79,7 @@ function refuse(file: File | undefined): void {
 
 async function addList(name: string, file: File): Promise<void> {
   const entries = readList(await file.text())
-  saveList(name, entries)
+  if (!(await saveList(name, entries))) return
   tell({ tone: 'good', text: strings().gallery.wildcardAdded(name, entries.length) })
 }
 

@@ -1,10 +1,12 @@
 /** Over the whole window: the sign that a picture can be dropped, and the card of the one that was. */
-import { ImageDown } from 'lucide-react'
+import { ImageDown, ImagePlus } from 'lucide-react'
 import { useEffect, useRef } from 'react'
 import { useStrings } from '../../strings/index.ts'
 import { Button } from '../../ui/button.tsx'
 import { Dialog } from '../../ui/dialog.tsx'
 import { closeDropped, type Dropped, listenToDrops, useDropped } from './drop-state.ts'
+import { showScreen } from '../../state/ui.ts'
+import { takeSourceFile } from '../source/source-actions.ts'
 import { formatBytes } from './format.ts'
 import { copyInfotext, reuse } from './gallery-actions.ts'
 import { RecipeView } from './recipe-panel.tsx'
@@ -38,7 +40,7 @@ export function DropZone() {
 }
 
 function Card({ dropped }: { readonly dropped: Dropped }) {
-  const { gallery } = useStrings()
+  const { gallery, inputs } = useStrings()
   const { url, state, reading, error, file } = dropped
   const recipe = reading?.recipe
   const content = useRef<HTMLDivElement>(null)
@@ -88,20 +90,44 @@ function Card({ dropped }: { readonly dropped: Dropped }) {
           )}
         </div>
       </div>
-      {recipe && (
+      {state !== 'failed' && (
         <footer className="flex flex-wrap items-center justify-end gap-2 border-t border-line p-3">
-          <Button tone="plain" onClick={() => void copyInfotext(undefined, infotextLike(recipe))}>
-            {gallery.copyInfotext}
+          <Button
+            onClick={() => {
+              closeDropped()
+              void takeSourceFile(file, dropped.name).then(isTaken => isTaken && showScreen('create'))
+            }}
+          >
+            <ImagePlus className="size-4" aria-hidden />
+            {inputs.useThis}
           </Button>
-          <span className="grow" />
-          <span className="label">{gallery.reuseOf}</span>
-          <Button onClick={() => take('seed')}>{gallery.seed}</Button>
-          <Button onClick={() => take('prompt')}>{gallery.prompt}</Button>
-          <Button tone="loud" onClick={() => take('all')}>
-            {gallery.reuseAll}
-          </Button>
+          {recipe && <Reuse recipe={recipe} onTake={take} />}
         </footer>
       )}
+    </>
+  )
+}
+
+function Reuse({
+  recipe,
+  onTake,
+}: {
+  readonly recipe: NonNullable<NonNullable<Dropped['reading']>['recipe']>
+  onTake(part: ReusePart): void
+}) {
+  const { gallery } = useStrings()
+  return (
+    <>
+      <Button tone="plain" onClick={() => void copyInfotext(undefined, infotextLike(recipe))}>
+        {gallery.copyInfotext}
+      </Button>
+      <span className="grow" />
+      <span className="label">{gallery.reuseOf}</span>
+      <Button onClick={() => onTake('seed')}>{gallery.seed}</Button>
+      <Button onClick={() => onTake('prompt')}>{gallery.prompt}</Button>
+      <Button tone="loud" onClick={() => onTake('all')}>
+        {gallery.reuseAll}
+      </Button>
     </>
   )
 }

@@ -1,9 +1,10 @@
 /** What can be done with pictures of the gallery: shared by its buttons, its keys and the recipe panels. */
 import type { HostPicture, HostRecipe } from '../../../model/contract/host-api.ts'
 import { callHost } from '../../host/client.ts'
-import { changeRequest } from '../../state/request.ts'
+import { changeRequest, type RequestDraft } from '../../state/request.ts'
 import { announce, reportError, showScreen, tell } from '../../state/ui.ts'
 import { strings } from '../../strings/index.ts'
+import { restoreInputs } from '../source/restore.ts'
 import {
   openPicture,
   patchPicture,
@@ -100,10 +101,25 @@ export function reuse(
 ): void {
   const { gallery } = strings()
   const { patch, left } = reuseOf(source, part)
+  if (part === 'all') return void reuseAll(source, patch, left)
   if (part === 'seed' && patch.seed === undefined) return tell({ tone: 'info', text: gallery.noSeed })
   changeRequest(patch)
   showScreen('create')
   tell({ tone: 'good', text: left.length > 0 ? gallery.reusedBut(left.join(', ')) : gallery.reused })
+}
+
+/** With what it took in: its source, its mask, its guides. Without a record of ours there is none of it. */
+async function reuseAll(
+  { record }: { record?: Readonly<Record<string, unknown>> | undefined },
+  patch: Partial<RequestDraft>,
+  left: readonly string[],
+): Promise<void> {
+  const { gallery } = strings()
+  const restored = await restoreInputs(record)
+  changeRequest({ ...patch, ...restored.patch })
+  showScreen('create')
+  const missing = [...left, ...restored.left]
+  tell({ tone: 'good', text: missing.length > 0 ? gallery.reusedBut(missing.join(', ')) : gallery.reused })
 }
 
 export async function reuseOfPicture(id: number, part: ReusePart): Promise<void> {

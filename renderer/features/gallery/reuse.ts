@@ -1,7 +1,7 @@
 /** A recipe as a request of Create: of ours everything comes back, of other programs what has the same meaning here. */
 import { controlsSchema } from '../../../model/contract/controls.ts'
 import type { HostRecipe } from '../../../model/contract/host-api.ts'
-import { promptDialects, weightLaws } from '../../../model/contract/prompt.ts'
+import { promptDialects, weightCurvesSchema, weightLaws } from '../../../model/contract/prompt.ts'
 import { requestLimits, samplers, seedSchema } from '../../../model/contract/request.ts'
 import type { RequestDraft } from '../../state/request.ts'
 
@@ -44,10 +44,12 @@ export function reuseOf({ recipe, record }: Source, part: ReusePart): Reuse {
     const given = value(key)
     return typeof given === 'string' ? given.slice(0, requestLimits.promptLength) : ''
   }
+  // As it was written: the same seed draws the same words from it, another seed others.
+  const template = templateOf(record)
   const dialect = oneOf(promptDialects, value('dialect')) ?? (record ? 'plain' : 'a1111')
   const promptPatch: Partial<RequestDraft> = {
-    prompt: text('prompt'),
-    negativePrompt: text('negativePrompt'),
+    prompt: template?.prompt.slice(0, requestLimits.promptLength) ?? text('prompt'),
+    negativePrompt: template?.negativePrompt.slice(0, requestLimits.promptLength) ?? text('negativePrompt'),
     dialect,
     emphasis: oneOf(weightLaws, value('emphasis')),
   }
@@ -65,11 +67,14 @@ export function reuseOf({ recipe, record }: Source, part: ReusePart): Reuse {
   const sampler = oneOf(samplers, value('sampler'))
   const samplerName = recipe?.samplerName ?? recipe?.sampler
   if (!sampler && samplerName !== undefined) left.push(samplerName)
-  if (typeof value('strength') === 'number') left.push(`strength ${String(value('strength'))}`)
+  // Of ours the source comes back with it (`features/source/restore.ts`).
+  if (!record && typeof value('strength') === 'number') left.push(`strength ${String(value('strength'))}`)
   // Controls of a newer version may be unknown here; the rest of the picture still comes back.
   const controls = controlsSchema.safeParse(request['controls'] ?? {})
   if (!controls.success) left.push('controls')
-  const { paint, regions } = controls.success ? controls.data : {}
+  const { paint, regions, edit } = controls.success ? controls.data : {}
+  const curves = weightCurvesSchema.safeParse(request['weightCurves'] ?? [])
+  if (!curves.success) left.push('weightCurves')
   return {
     patch: {
       ...promptPatch,
@@ -81,6 +86,8 @@ export function reuseOf({ recipe, record }: Source, part: ReusePart): Reuse {
       sampler,
       paint: paint ?? [],
       regions,
+      edit,
+      weightCurves: curves.success ? curves.data : [],
     },
     left,
   }

@@ -8,6 +8,7 @@ import {
   FileX2,
   FolderOpen,
   Heart,
+  ImagePlus,
   PanelRight,
   Trash2,
 } from 'lucide-react'
@@ -15,6 +16,7 @@ import { type KeyboardEvent, useEffect, useRef, useState } from 'react'
 import type { HostPicture, HostResult } from '../../../model/contract/host-api.ts'
 import { callHost, pictureUrl, thumbnailUrl } from '../../host/client.ts'
 import { reportError } from '../../state/ui.ts'
+import { takeGalleryPicture } from '../source/source-actions.ts'
 import { useStrings } from '../../strings/index.ts'
 import { Button, IconButton } from '../../ui/button.tsx'
 import { cx } from '../../ui/class-names.ts'
@@ -139,7 +141,7 @@ function Actions({
   readonly picture: HostPicture
   readonly infotext: string | undefined
 }) {
-  const { gallery } = useStrings()
+  const { gallery, inputs } = useStrings()
   const panel = useGallery(state => state.panel)
   return (
     <div className="flex shrink-0 items-center">
@@ -150,6 +152,13 @@ function Actions({
         onClick={() => void setFavourite(picture, !picture.favourite)}
       >
         <Heart className={cx(picture.favourite && 'fill-current')} aria-hidden />
+      </IconButton>
+      <IconButton
+        label={inputs.useThis}
+        disabled={picture.missing}
+        onClick={() => void takeGalleryPicture(picture.id, picture.name)}
+      >
+        <ImagePlus aria-hidden />
       </IconButton>
       <IconButton label={gallery.compareTwo} keys="C" onClick={compareChosen}>
         <Columns2 aria-hidden />

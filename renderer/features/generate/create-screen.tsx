@@ -1,6 +1,7 @@
 /** Create: prompt left, picture in the middle, words right, film strip below. */
 import { WordsPanel } from '../attention/words-panel.tsx'
 import { PromptPanel } from '../prompt/prompt-panel.tsx'
+import { InputsPanel } from '../source/inputs-panel.tsx'
 import { Stage } from '../stage/stage.tsx'
 import { FilmStrip } from './film-strip.tsx'
 import { GenerateButton } from './generate-button.tsx'
@@ -14,6 +15,7 @@ export function CreateScreen() {
       <section aria-label={create.request} className="row-span-2 flex min-h-0 flex-col bg-panel">
         <div className="flex min-h-0 grow flex-col gap-5 overflow-y-auto p-4">
           <PromptPanel />
+          <InputsPanel />
           <SettingsPanel />
         </div>
         <GenerateButton />

@@ -1,5 +1,5 @@
 /** Downloads: an address to begin one, and each with its progress, or its error in words and what to do. */
-import { Download as DownloadIcon, RotateCcw, X } from 'lucide-react'
+import { Download as DownloadIcon, Pause, RotateCcw, X } from 'lucide-react'
 import { type FormEvent, useState } from 'react'
 import type { HostDownload } from '../../../model/contract/host-api.ts'
 import { useSettings } from '../../state/settings.ts'
@@ -7,7 +7,14 @@ import { useStrings } from '../../strings/index.ts'
 import { Button, IconButton } from '../../ui/button.tsx'
 import { cx } from '../../ui/class-names.ts'
 import { formatBytes, formatDuration } from '../gallery/format.ts'
-import { removeFolder, retryDownload, startDownload, stopDownload, useLibrary } from './library-state.ts'
+import {
+  pauseDownload,
+  removeFolder,
+  retryDownload,
+  startDownload,
+  stopDownload,
+  useLibrary,
+} from './library-state.ts'
 
 export function Downloads() {
   const { models: words } = useStrings()
@@ -98,6 +105,11 @@ function Item({ download }: { readonly download: HostDownload }) {
             <RotateCcw className="size-3.5" aria-hidden />
             {words.resume}
           </Button>
+        )}
+        {(state === 'running' || state === 'queued') && (
+          <IconButton label={words.pause(name)} size="small" onClick={() => void pauseDownload(id)}>
+            <Pause aria-hidden />
+          </IconButton>
         )}
         {isGoing && (
           <IconButton label={words.cancel(name)} size="small" onClick={() => void stopDownload(id)}>

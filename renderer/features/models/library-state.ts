@@ -104,6 +104,11 @@ export async function stopDownload(id: string): Promise<void> {
   await callHost('downloads.cancel', { id }).then(loadDownloads, reportError)
 }
 
+/** Holds it; `retryDownload` goes on with what has come. */
+export async function pauseDownload(id: string): Promise<void> {
+  await callHost('downloads.pause', { id }).then(loadDownloads, reportError)
+}
+
 export async function retryDownload(id: string): Promise<void> {
   await callHost('downloads.retry', { id }).then(loadDownloads, reportError)
 }

@@ -11,6 +11,7 @@ import { cx } from '../../ui/class-names.ts'
 import { Empty } from '../../ui/empty.tsx'
 import { formatBytes } from '../gallery/format.ts'
 import { Downloads } from './downloads.tsx'
+import { FolderField } from './folder-field.tsx'
 import { addFolder, fitOf, followLibrary, loadLibrary, useLibrary } from './library-state.ts'
 import { ModelDetails } from './model-details.tsx'
 
@@ -189,14 +190,12 @@ function AddFolder() {
     <form onSubmit={submit} className="flex flex-col gap-2 border-t border-line p-3">
       <p className="text-xs text-faint">{words.addHint}</p>
       <div className="flex items-center gap-2">
-        <input
-          aria-label={words.addPath}
+        <FolderField
+          label={words.addPath}
           placeholder="/home/…/models"
           value={path}
-          maxLength={4096}
-          spellCheck={false}
-          onChange={event => setPath(event.target.value)}
-          className="field h-8 min-w-0 grow px-2 text-sm placeholder:text-faint"
+          onChange={setPath}
+          above
         />
         <Button type="submit" disabled={path.trim() === ''}>
           <FolderPlus className="size-4" aria-hidden />

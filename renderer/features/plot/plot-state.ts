@@ -1,9 +1,10 @@
 /** The plot: its axes, and the jobs of the one that was begun last with their pictures. */
 import { create } from 'zustand'
 import { callHost } from '../../host/client.ts'
+import { drawInputsOf } from '../../state/inputs.ts'
 import { draft, randomSeed } from '../../state/request.ts'
 import { reportError } from '../../state/ui.ts'
-import { requestOf, tellProblems } from '../queue/expand-request.ts'
+import { recordedTemplate, requestOf, tellProblems } from '../queue/expand-request.ts'
 import { addJobs, isPending, useQueue } from '../queue/queue-state.ts'
 import { type Axis, type AxisProblem, combinationsOf, mostPictures, readAxis, type ReadAxis } from './axes.ts'
 
@@ -92,7 +93,14 @@ export async function startPlot(): Promise<void> {
   const expanded = combinations.map(each => requestOf(each.draft, each.draft.seed))
   tellProblems(expanded[0]?.problems ?? [])
   usePlot.setState({ isStarting: true })
-  const jobs = await addJobs(expanded.map(({ input }) => input))
+  const inputs = await drawInputsOf(asked).catch(reportError)
+  const jobs = await addJobs(
+    expanded.map(({ input }, at) => ({
+      ...input,
+      ...recordedTemplate(combinations[at]?.draft ?? base, input),
+      ...(inputs && { inputs }),
+    })),
+  )
   usePlot.setState({ isStarting: false })
   if (!jobs) return
   const labels = (name: AxisName) => ({ axis: axes[name], labels: values(name).map(({ label }) => label) })

@@ -1,6 +1,7 @@
 /** The lists that `__name__` draws from: made, changed and deleted here, or dropped onto the window as .txt. */
 import { ArrowLeft, Plus, Trash2 } from 'lucide-react'
 import { type FormEvent, useState } from 'react'
+import { styleLimits } from '../../../model/contract/styles.ts'
 import { tell } from '../../state/ui.ts'
 import { useStrings } from '../../strings/index.ts'
 import { Button, IconButton } from '../../ui/button.tsx'
@@ -39,7 +40,7 @@ export function ListsDialog({ open, onClose }: { readonly open: boolean; onClose
                     {words.entriesCount(lists[name]?.length ?? 0)}
                   </span>
                 </button>
-                <IconButton label={words.remove(name)} size="small" onClick={() => removeList(name)}>
+                <IconButton label={words.remove(name)} size="small" onClick={() => void removeList(name)}>
                   <Trash2 aria-hidden />
                 </IconButton>
               </li>
@@ -63,14 +64,10 @@ function Editor({ name: before, onDone }: { readonly name: string; onDone(): voi
   const submit = (event: FormEvent) => {
     event.preventDefault()
     const clean = listNameOf(`${name}.txt`)
-    if (before !== '' && before !== clean) removeList(before)
-    const isKept = saveList(
-      clean,
-      readList(text).map(entry => entry.slice(0, 2000)),
-    )
-    tell(
-      isKept ? { tone: 'good', text: words.saved(`__${clean}__`) } : { tone: 'problem', text: words.notKept },
-    )
+    const entries = readList(text).map(entry => entry.slice(0, styleLimits.entry))
+    void saveList(clean, entries, before === '' ? clean : before).then(isKept => {
+      if (isKept) tell({ tone: 'good', text: words.saved(`__${clean}__`) })
+    })
     onDone()
   }
   return (

@@ -48,8 +48,9 @@ function Form({ onClose }: { onClose(): void }) {
   const submit = (event: FormEvent) => {
     event.preventDefault()
     const preset = { name: name.trim(), before, after, negative, settings: withSettings ? settings : {} }
-    const isKept = savePreset(preset)
-    tell(isKept ? { tone: 'good', text: words.saved(preset.name) } : { tone: 'problem', text: words.notKept })
+    void savePreset(preset).then(isKept => {
+      if (isKept) tell({ tone: 'good', text: words.saved(preset.name) })
+    })
     onClose()
   }
   const facts = [

@@ -73,7 +73,7 @@ export function StylesMenu() {
 
 function remove(preset: Preset): void {
   const { presets } = strings()
-  removePreset(preset.name)
+  void removePreset(preset.name)
   tell({
     tone: 'info',
     text: presets.removed(preset.name),

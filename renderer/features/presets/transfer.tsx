@@ -58,7 +58,9 @@ export function ImportButton() {
 
 async function take(file: File): Promise<void> {
   const { presets } = strings()
-  const came = file.size > largestFile ? undefined : importKept(await file.text())
+  const came = file.size > largestFile ? undefined : await importKept(await file.text())
+  // That they are not kept was said.
+  if (came && !came.isKept) return
   tell(
     came
       ? { tone: 'good', text: presets.imported(came.presets, came.lists) }

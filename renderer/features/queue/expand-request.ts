@@ -1,5 +1,6 @@
 /** Draws a request's wildcards before it is made, in every text that it has. */
 import type { GenerateRequestInput } from '../../../model/contract/request.ts'
+import { canCurveAct } from '../../engine/timeline.ts'
 import { type RequestDraft, requestInput } from '../../state/request.ts'
 import { settings } from '../../state/settings.ts'
 import { tell } from '../../state/ui.ts'
@@ -35,7 +36,10 @@ export function requestOf(
   draft: RequestDraft,
   seed: string,
 ): { readonly input: GenerateRequestInput; readonly problems: readonly WildcardProblem[] } {
-  const { draft: drawn, problems } = expandDraft(draft, seed)
+  const { draft: expanded, problems } = expandDraft(draft, seed)
+  // A curve of words that are not there rests; its row in the timeline says so.
+  const weightCurves = expanded.weightCurves.filter(curve => canCurveAct(expanded.prompt, curve))
+  const drawn = { ...expanded, weightCurves }
   const { precision } = settings()
   return { input: { ...requestInput(drawn, seed), ...(precision !== 'auto' && { precision }) }, problems }
 }
@@ -43,9 +47,9 @@ export function requestOf(
 /** For the record of a picture: its texts as typed, where what was drawn from is something else. */
 export function recordedTemplate(
   { prompt, negativePrompt }: RequestDraft,
-  drawn: { readonly prompt: string; readonly negativePrompt: string },
+  drawn: { readonly prompt: string; readonly negativePrompt?: string | undefined },
 ): { readonly template?: { readonly prompt: string; readonly negativePrompt: string } } {
-  if (prompt === drawn.prompt && negativePrompt === drawn.negativePrompt) return {}
+  if (prompt === drawn.prompt && negativePrompt === (drawn.negativePrompt ?? '')) return {}
   return { template: { prompt, negativePrompt } }
 }
 

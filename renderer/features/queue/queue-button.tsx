@@ -15,7 +15,7 @@ export function QueueButton() {
       aria-expanded={isOpen}
       onClick={toggleQueue}
       className={cx(
-        'relative flex w-12 shrink-0 flex-col items-center gap-0.5 rounded-lg py-1.5 text-[0.625rem] leading-3 font-medium transition-colors',
+        'relative flex w-13 shrink-0 flex-col items-center gap-0.5 rounded-lg py-1.5 text-[0.625rem] leading-3 font-medium transition-colors',
         isOpen ? 'bg-raised text-text' : 'text-faint hover:text-text',
       )}
     >

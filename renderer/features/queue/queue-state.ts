@@ -1,13 +1,14 @@
 /** The queue as the host keeps it, and what is done with its jobs. The host draws them; this window shows and steers. */
 import { create } from 'zustand'
-import type { HostJob } from '../../../model/contract/host-api.ts'
-import type { GenerateRequestInput } from '../../../model/contract/request.ts'
+import type { HostJob, QueuedRequest } from '../../../model/contract/host-api.ts'
+import type { DrawInputs } from '../../../model/contract/inputs.ts'
 import { callHost, host } from '../../host/client.ts'
 import { draft, randomSeed, type RequestDraft } from '../../state/request.ts'
+import { drawInputsOf } from '../../state/inputs.ts'
 import { settings } from '../../state/settings.ts'
 import { announce, reportError, tell } from '../../state/ui.ts'
 import { strings } from '../../strings/index.ts'
-import { requestOf, tellProblems } from './expand-request.ts'
+import { recordedTemplate, requestOf, tellProblems } from './expand-request.ts'
 import type { WildcardProblem } from './wildcards.ts'
 
 interface QueueState {
@@ -59,7 +60,7 @@ export function followQueue(): () => void {
 }
 
 /** @returns the jobs in the order of the requests; undefined when the host refused */
-export async function addJobs(requests: GenerateRequestInput[]): Promise<readonly HostJob[] | undefined> {
+export async function addJobs(requests: QueuedRequest[]): Promise<readonly HostJob[] | undefined> {
   try {
     const { model } = settings()
     const jobs: HostJob[] = []
@@ -77,15 +78,15 @@ export async function addJobs(requests: GenerateRequestInput[]): Promise<readonl
 }
 
 /** The requests of a draft: as many as it asks for, each with a seed and, by it, with words of its own. */
-export function requestsOf(of: RequestDraft, firstSeed: string): GenerateRequestInput[] {
-  const requests: GenerateRequestInput[] = []
+export function requestsOf(of: RequestDraft, firstSeed: string, inputs?: DrawInputs): QueuedRequest[] {
+  const requests: QueuedRequest[] = []
   const problems = new Map<string, WildcardProblem>()
   let seed = BigInt(firstSeed)
   for (let at = 0; at < of.count; at++) {
     const text = seed.toString()
     const { input, problems: found } = requestOf(of, text)
     for (const problem of found) problems.set(JSON.stringify(problem), problem)
-    requests.push(input)
+    requests.push({ ...input, ...recordedTemplate(of, input), ...(inputs && { inputs }) })
     seed = (seed + 1n) % 2n ** 64n
   }
   tellProblems([...problems.values()])
@@ -98,7 +99,14 @@ export async function queueDraft(): Promise<void> {
   const { queue } = strings()
   if (asked.prompt.trim() === '' && asked.regions === undefined)
     return tell({ tone: 'info', text: queue.noPrompt })
-  const jobs = await addJobs(requestsOf(asked, asked.seedLocked ? asked.seed : randomSeed()))
+  const seed = asked.seedLocked ? asked.seed : randomSeed()
+  const inputs = await drawInputsOf(asked).catch((error: unknown) => {
+    reportError(error)
+    return null
+  })
+  // Without its pictures it would be another drawing.
+  if (inputs === null) return
+  const jobs = await addJobs(requestsOf(asked, seed, inputs))
   if (jobs)
     tell({ tone: 'good', text: queue.added(jobs.length), action: { label: queue.title, run: openQueue } })
 }
@@ -126,11 +134,12 @@ export const removeJob = (id: string): Promise<void> => ask(callHost('jobs.remov
 export const clearEnded = (): Promise<void> => ask(callHost('jobs.remove', {}))
 
 /** Puts the same request at the end again. */
-export async function retryJob({ id, request, model }: HostJob): Promise<void> {
+export async function retryJob({ id, request, template, inputs, model }: HostJob): Promise<void> {
   await ask(
-    callHost('jobs.add', { requests: [request], ...(model !== undefined && { model }) }).then(() =>
-      callHost('jobs.remove', { id }),
-    ),
+    callHost('jobs.add', {
+      requests: [{ ...request, ...(template && { template }), ...(inputs && { inputs }) }],
+      ...(model !== undefined && { model }),
+    }).then(() => callHost('jobs.remove', { id })),
   )
 }
 

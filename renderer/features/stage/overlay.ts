@@ -5,7 +5,13 @@
 import { headsOf, mapDifference, type MapSet, sameWord, type WordMap } from '../../engine/attention.ts'
 import { differenceGlow, glow, glowMany, type HeatMap } from '../../engine/heat.ts'
 import { drawPixels, smoothPreview } from '../../engine/pixels.ts'
-import { pictureBefore, selectedPicture, shownMaps, usePictures } from '../../state/pictures.ts'
+import {
+  comparedPixels,
+  pictureBefore,
+  selectedPicture,
+  shownMaps,
+  usePictures,
+} from '../../state/pictures.ts'
 import { liveFrame, onLiveFrame, useRun } from '../../state/run.ts'
 import { useWords, type WordKey } from '../../state/words.ts'
 import { stageView } from './stage-view.ts'
@@ -78,8 +84,8 @@ function paintPicture({ picture, before }: StageCanvases): void {
   }
   // Few previews are larger than this, and those need no help.
   drawPixels(picture, pixels !== shown?.pixels && pixels.width <= 96 ? smoothPreview(pixels) : pixels)
-  const other = pictureBefore(state)
-  if (state.comparing && other && !isRunning) drawPixels(before, other.pixels)
+  const other = comparedPixels(state)
+  if (state.comparing && other && !isRunning) drawPixels(before, other)
 }
 
 function paintOverlay(canvas: HTMLCanvasElement, kept: Map<string, ImageData>): void {

@@ -3,40 +3,49 @@ import {
   ArrowLeftToLine,
   Columns2,
   Copy,
+  ImagePlus,
   Layers2,
   Maximize,
+  Replace,
   StepForward,
   ZoomIn,
   ZoomOut,
 } from 'lucide-react'
 import { type ReactNode, useEffect, useState } from 'react'
-import { copyPicture, rerunFrom, takePictureRequest, toggleCompare } from '../../app/actions.ts'
+import { editSchema } from '../../../model/contract/controls.ts'
+import { copyPicture, takePictureRequest, toggleCompare } from '../../app/actions.ts'
 import { type Colormap, offeredColormaps } from '../../engine/heat.ts'
-import { selectedPicture, usePictures } from '../../state/pictures.ts'
+import { comparedPixels, selectedPicture, usePictures } from '../../state/pictures.ts'
 import { useRun } from '../../state/run.ts'
 import { useWords } from '../../state/words.ts'
-import { useStrings } from '../../strings/index.ts'
+import { focusOn } from '../../app/focus.ts'
+import { changeRequest } from '../../state/request.ts'
+import { tell } from '../../state/ui.ts'
+import { strings, useStrings } from '../../strings/index.ts'
 import { Button, IconButton } from '../../ui/button.tsx'
 import { Popover } from '../../ui/popover.tsx'
 import { Segmented } from '../../ui/segmented.tsx'
 import { Slider } from '../../ui/slider.tsx'
+import { type Replay, useReplay } from '../timeline/replay.ts'
+import { useTimelineRows } from '../timeline/timeline.tsx'
+import { takeShownPicture } from '../source/source-actions.ts'
 import { stageCommand, stageView } from './stage-view.ts'
 
 export function StageBar() {
-  const { app, create } = useStrings()
+  const { app, create, timeline, inputs } = useStrings()
   const picture = usePictures(state => selectedPicture(state))
-  const canCompare = usePictures(
-    ({ pictures, selected }) => pictures.findIndex(({ id }) => id === selected) > 0,
-  )
+  const canCompare = usePictures(state => comparedPixels(state) !== undefined)
   const comparing = usePictures(state => state.comparing)
   const isRunning = useRun(state => state.phase !== 'idle')
+  const replay = useReplay()
+  const hasTimeline = useTimelineRows().rows.length > 0
   const [zoom, setZoom] = useState(1)
   useEffect(() => stageView.onZoom(setZoom), [])
   if (!picture && !isRunning) return null
   return (
     <div className="@container pointer-events-none absolute inset-x-0 bottom-3 px-3">
       <div className="flex flex-wrap items-end justify-center gap-2">
-        {picture && !isRunning && picture.steps.length > 1 && <Replay />}
+        {replay && !hasTimeline && <ReplayBar replay={replay} />}
         <Group>
           <IconButton
             label={app.zoomOut}
@@ -88,6 +97,23 @@ export function StageBar() {
             onClick={() => void copyPicture()}
           >
             <Copy aria-hidden />
+          </IconButton>
+          <IconButton
+            label={timeline.keepLayout}
+            side="top"
+            disabled={!picture || isRunning || picture.isSample}
+            onClick={keepLayout}
+          >
+            <Replace aria-hidden />
+          </IconButton>
+          <IconButton
+            label={inputs.useThis}
+            keys="I"
+            side="top"
+            disabled={!picture || isRunning}
+            onClick={() => void takeShownPicture()}
+          >
+            <ImagePlus aria-hidden />
           </IconButton>
           <IconButton
             label={create.startAnew}
@@ -166,18 +192,22 @@ function OverlayChoice() {
   )
 }
 
-/** The steps of the picture, to look back at, and to draw on from. */
-function Replay() {
+/** The next picture takes its places from the shown one: the request becomes an edit of it (prompt-to-prompt). */
+function keepLayout(): void {
+  const picture = selectedPicture()
+  if (!picture) return
+  const { prompt, seed, dialect } = picture.request
+  const edit = editSchema.parse({ sourcePrompt: picture.request.controls?.edit?.sourcePrompt ?? prompt })
+  // What was drawn from a template are the words whose places are kept.
+  changeRequest({ ...picture.draft, prompt, seed, seedLocked: true, ...(dialect && { dialect }), edit })
+  tell({ tone: 'info', text: strings().timeline.layoutKept })
+  focusOn('prompt')
+}
+
+/** The steps of the picture, to look back at, and to draw on from; in the timeline where there is one. */
+function ReplayBar({ replay }: { readonly replay: Replay }) {
   const { create, attention } = useStrings()
-  const picture = usePictures(state => selectedPicture(state))
-  const replay = usePictures(state => state.replay)
-  const isNewest = usePictures(state => state.pictures.at(-1)?.id === state.selected)
-  if (!picture) return null
-  const last = picture.request.steps
-  const shown = replay ?? last
-  // The call behind the shown step; samplers such as Heun make two a step, but one in the last.
-  const call = Math.ceil((shown * picture.kept.length) / last)
-  const canRerun = isNewest && replay !== undefined && picture.kept.includes(call)
+  const { shown, last, show, rerun } = replay
   return (
     <div className="pointer-events-auto flex h-10 items-center gap-2 rounded-lg bg-panel px-3 shadow-pop">
       <Slider
@@ -188,17 +218,17 @@ function Replay() {
         max={last}
         step={1}
         className="w-20! @min-[34rem]:w-28!"
-        onChange={step => usePictures.setState({ replay: step >= last ? undefined : step })}
+        onChange={show}
       />
       <span className="numeric min-w-9 text-xs whitespace-nowrap text-soft">{create.of(shown, last)}</span>
-      {canRerun && (
+      {rerun && (
         <>
           <Button
             size="small"
             tone="plain"
             className="hidden! @min-[44rem]:inline-flex!"
             title={attention.rerunHint(shown)}
-            onClick={() => void rerunFrom(picture, shown, call)}
+            onClick={rerun}
           >
             {attention.rerun}
           </Button>
@@ -207,7 +237,7 @@ function Replay() {
             size="small"
             side="top"
             className="@min-[44rem]:hidden!"
-            onClick={() => void rerunFrom(picture, shown, call)}
+            onClick={rerun}
           >
             <StepForward aria-hidden />
           </IconButton>

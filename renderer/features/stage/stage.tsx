@@ -3,16 +3,19 @@ import { useEffect, useRef } from 'react'
 import { pngOf } from '../../engine/pixels.ts'
 import { pictureUrl } from '../../host/client.ts'
 import { useEngine } from '../../state/engine.ts'
-import { selectedPicture, usePictures } from '../../state/pictures.ts'
+import { comparedPixels, selectedPicture, usePictures } from '../../state/pictures.ts'
 import { useRun } from '../../state/run.ts'
 import { useWords } from '../../state/words.ts'
 import { useStrings } from '../../strings/index.ts'
 import { cx } from '../../ui/class-names.ts'
+import { InpaintBar } from '../inpaint/inpaint-bar.tsx'
+import { InpaintLayer } from '../inpaint/inpaint-layer.tsx'
 import { PaintLayer } from './paint-layer.tsx'
 import { PointerChips } from './pointer-chips.tsx'
 import { RunBanner } from './run-banner.tsx'
 import { StageBar } from './stage-bar.tsx'
 import { StageEmpty } from './stage-empty.tsx'
+import { Timeline } from '../timeline/timeline.tsx'
 import { startPainting } from './overlay.ts'
 import { stageView } from './stage-view.ts'
 import { Welcome } from './welcome.tsx'
@@ -26,7 +29,7 @@ export function Stage() {
   const before = useRef<HTMLCanvasElement>(null)
   const overlay = useRef<HTMLCanvasElement>(null)
   const shown = usePictures(state => selectedPicture(state))
-  const comparing = usePictures(state => state.comparing && state.pictures.length > 1)
+  const comparing = usePictures(state => state.comparing && comparedPixels(state) !== undefined)
   const isRunning = useRun(state => state.phase !== 'idle')
   const hasLive = useRun(state => state.phase !== 'idle' && state.step > 0)
   const engineFailed = useEngine(state => state.phase === 'failed')
@@ -45,62 +48,67 @@ export function Stage() {
     }
   }, [])
 
-  const hasPicture = shown !== undefined || hasLive
+  const hasPicture = shown !== undefined || hasLive || tool === 'inpaint'
   return (
-    <section
-      aria-label={create.picture}
-      className="relative min-h-0 overflow-hidden bg-stage"
-      // A dragged picture leaves as a file.
-      draggable={false}
-    >
-      <div
-        ref={viewport}
-        data-focus="picture"
-        tabIndex={0}
-        role="group"
-        aria-roledescription={create.picture}
-        aria-label={shown ? create.pictureAlt(shown.request.prompt) : create.picture}
-        aria-describedby="stage-help"
-        onKeyDown={onKeyDown}
-        className={cx(
-          'absolute inset-0 touch-none outline-none focus-visible:shadow-[inset_0_0_0_2px_var(--accent)]',
-          tool === 'view' ? 'cursor-grab active:cursor-grabbing' : 'cursor-crosshair',
-        )}
+    <div className="flex min-h-0 min-w-0 flex-col gap-px">
+      <section
+        aria-label={create.picture}
+        className="relative min-h-0 grow overflow-hidden bg-stage"
+        // A dragged picture leaves as a file.
+        draggable={false}
       >
         <div
-          ref={plane}
+          ref={viewport}
+          data-focus="picture"
+          tabIndex={0}
+          role="group"
+          aria-roledescription={create.picture}
+          aria-label={shown ? create.pictureAlt(shown.request.prompt) : create.picture}
+          aria-describedby="stage-help"
+          onKeyDown={onKeyDown}
           className={cx(
-            'absolute top-0 left-0 origin-top-left data-[close=true]:[&_canvas]:[image-rendering:pixelated]',
-            !hasPicture && 'invisible',
+            'absolute inset-0 touch-none outline-none focus-visible:shadow-[inset_0_0_0_2px_var(--accent)]',
+            tool === 'view' ? 'cursor-grab active:cursor-grabbing' : 'cursor-crosshair',
           )}
         >
-          <div className="absolute inset-0 shadow-[0_0_0_calc(1px*var(--unscale))_rgb(0_0_0/0.2),0_calc(12px*var(--unscale))_calc(40px*var(--unscale))_rgb(0_0_0/0.3)]" />
-          <canvas ref={picture} aria-hidden className="absolute inset-0 size-full" />
-          <canvas
-            ref={before}
-            aria-hidden
-            id="stage-before"
-            className={cx('absolute inset-0 size-full', !comparing && 'hidden')}
-          />
-          <canvas
-            ref={overlay}
-            aria-hidden
-            id="stage-overlay"
-            className={cx('pointer-events-none absolute inset-0 size-full', comparing && 'opacity-70')}
-          />
-          <PaintLayer />
-          {comparing && !isRunning && <Wipe />}
+          <div
+            ref={plane}
+            className={cx(
+              'absolute top-0 left-0 origin-top-left data-[close=true]:[&_canvas]:[image-rendering:pixelated]',
+              !hasPicture && 'invisible',
+            )}
+          >
+            <div className="absolute inset-0 shadow-[0_0_0_calc(1px*var(--unscale))_rgb(0_0_0/0.2),0_calc(12px*var(--unscale))_calc(40px*var(--unscale))_rgb(0_0_0/0.3)]" />
+            <canvas ref={picture} aria-hidden className="absolute inset-0 size-full" />
+            <canvas
+              ref={before}
+              aria-hidden
+              id="stage-before"
+              className={cx('absolute inset-0 size-full', !comparing && 'hidden')}
+            />
+            <canvas
+              ref={overlay}
+              aria-hidden
+              id="stage-overlay"
+              className={cx('pointer-events-none absolute inset-0 size-full', comparing && 'opacity-70')}
+            />
+            <PaintLayer />
+            <InpaintLayer />
+            {comparing && !isRunning && <Wipe />}
+          </div>
         </div>
-      </div>
-      <p id="stage-help" className="sr-only">
-        {create.stageHelp}
-      </p>
-      {!hasPicture && !isRunning && <StageEmpty />}
-      {shown?.isSample && !isRunning && !engineFailed && !runFailed && <Welcome />}
-      <RunBanner />
-      <PointerChips />
-      <StageBar />
-    </section>
+        <p id="stage-help" className="sr-only">
+          {create.stageHelp}
+        </p>
+        {!hasPicture && !isRunning && <StageEmpty />}
+        {shown?.isSample && tool !== 'inpaint' && !isRunning && !engineFailed && !runFailed && <Welcome />}
+        <RunBanner />
+        <PointerChips />
+        {tool !== 'inpaint' && <StageBar />}
+        <InpaintBar />
+      </section>
+      <Timeline />
+    </div>
   )
 }
 

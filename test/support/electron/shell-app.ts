@@ -2,6 +2,7 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { buildWindow } from '../window.ts'
 import { buildElectron } from '../../../scripts/build-electron.ts'
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
@@ -20,9 +21,10 @@ document.title = 'Attune test'
 
 /**
  * Builds the application; its bundles are the ones that are shipped, but for the host.
- * @param host `real`: the product's own, with the embedded model and the repository's packages
+ * @param host `real`: the product's own, with the embedded model and the repository's packages; `window`: the same with
+ *   the product's own window
  */
-export async function makeShellApp(folder: string, host: 'stub' | 'real' = 'stub'): Promise<void> {
+export async function makeShellApp(folder: string, host: 'stub' | 'real' | 'window' = 'stub'): Promise<void> {
   const dist = join(folder, 'dist')
   const renderer = join(dist, 'renderer')
   await mkdir(renderer, { recursive: true })
@@ -34,6 +36,12 @@ export async function makeShellApp(folder: string, host: 'stub' | 'real' = 'stub
     ...(host === 'stub'
       ? []
       : ['assets', 'node_modules'].map(name => symlink(join(root, name), join(folder, name)))),
+  ])
+  if (host === 'window') {
+    buildWindow(renderer)
+    return
+  }
+  await Promise.all([
     writeFile(join(renderer, 'index.html'), page),
     writeFile(join(renderer, 'page.js'), script),
     writeFile(join(renderer, 'icon.png'), Uint8Array.of(0x89, 0x50, 0x4e, 0x47)),

@@ -35,7 +35,7 @@ export const runsIn = canRun ? (electronBinary ?? 'the double') : whyNoChromium
 export const onDouble = electronBinary === undefined
 
 /** Registers what starts before and ends after a file's tests. @returns how to start a shell in them */
-export function useShell(host: 'stub' | 'real' = 'stub'): {
+export function useShell(host: 'stub' | 'real' | 'window' = 'stub'): {
   launch(options?: Partial<LaunchOptions>): Promise<RunningShell>
   folder(): Promise<string>
 } {
