@@ -47,6 +47,16 @@ export const variants: readonly Variant[] = [
     options: (b, keys) => ({
       ...sources(80, 4),
       tokenScale: perToken(b, 'tokenScale', keys),
+      logitBias: b.input('logitBias', [batch, length, keys]),
+      outputMask: b.input('outputMask', [batch, length, 2]),
+    }),
+  },
+  {
+    name: 'the same and value gains',
+    keys: withImagePrompt,
+    options: (b, keys) => ({
+      ...sources(80, 4),
+      tokenScale: perToken(b, 'tokenScale', keys),
       valueGain: perToken(b, 'valueGain', keys),
       logitBias: b.input('logitBias', [batch, length, keys]),
       outputMask: b.input('outputMask', [batch, length, 2]),

@@ -16,9 +16,10 @@ import { embeddedModel } from '../local-engine.ts'
 import { anyInputs, graphOf, layers, layerShape, paired, variants } from './attention-forms.ts'
 import { median, printTable } from './table.ts'
 
-const rounds = 9
+const rounds = 18
 /** Of a cheap evaluation whose cost is to be told to a percent. */
 const unetRounds = 40
+
 export async function benchAttention(io: CommandIO, json: boolean): Promise<void> {
   const backend = await WebGpuBackend.open(await openNodeAdapter(), { precision: 'f16' })
   try {
@@ -29,9 +30,7 @@ export async function benchAttention(io: CommandIO, json: boolean): Promise<void
       await program.run(anyInputs(graph))
       runs.push({ name: variant.name, program, times: [], processor: [] })
     }
-    for (let round = 0; round < rounds; round++) {
-      for (const run of runs) await measure(run)
-    }
+    for (let round = 0; round < rounds; round++) await measureInTurn(runs, round)
     const [plain] = runs
     printTable(
       io,
@@ -80,11 +79,7 @@ async function benchCapture(backend: WebGpuBackend, io: CommandIO, json: boolean
     await open('capture of all words', new CapturePlan(text)),
     await open('all words, live maps', new CapturePlan(text, { live: true })),
   ]
-  for (let round = 0; round < unetRounds; round++) {
-    // The first of a round finds other caches than the last: everybody is first in turn.
-    for (let i = 0; i < runs.length; i++)
-      await measure(runs[(i + round) % runs.length] as (typeof runs)[number])
-  }
+  for (let round = 0; round < unetRounds; round++) await measureInTurn(runs, round)
   const [plain] = runs
   printTable(
     io,
@@ -100,6 +95,12 @@ async function benchCapture(backend: WebGpuBackend, io: CommandIO, json: boolean
     3,
   )
   for (const { program } of runs) program.dispose()
+}
+
+/** One measurement of each. The first of a round finds other caches than the last: everybody is first in turn. */
+async function measureInTurn(runs: readonly Parameters<typeof measure>[0][], round: number): Promise<void> {
+  const turn = round % runs.length
+  for (const run of [...runs.slice(turn), ...runs.slice(0, turn)]) await measure(run)
 }
 
 async function measure(run: { program: Program; times: number[]; processor: number[] }): Promise<void> {

@@ -2,14 +2,18 @@
  * Does the instrument tell the truth, and do its controls do what they say? Three measurements with the embedded model:
  *
  *   npx tsx test/bench/instrument.ts pointing --scenes FILE   the peak of a word's map lies on what the word names
- *   npx tsx test/bench/instrument.ts sweep [--prompts N]      more weight, more of the word
+ *   npx tsx test/bench/instrument.ts sweep [--prompts N] [--laws a,b] [--save FOLDER]   more weight, more of the word
  *   npx tsx test/bench/instrument.ts edit [--pairs N]         an edit keeps the background
  *
+ * FOLDER receives the pictures of the sweep, for `python -m storybook.evaluate.sweep FOLDER` in training/.
  * FILE: `python -m storybook.export_held_out` in training/ (scenes that were never trained on, with the place of every
  * word). Everything is seeded; --backend wasm (default), webgpu or cpu. Printed as Markdown, for docs/instrument.md.
  */
 import { readFileSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { parseArgs } from 'node:util'
+import sharp from 'sharp'
 import { openBackend } from '../../host/seat/backend.ts'
 import { embeddedModel } from '../../cli/local-engine.ts'
 import { openModelFolder } from '../../host/model-folder.ts'
@@ -17,6 +21,7 @@ import type { CapturedAttention } from '../../model/attention/captured.ts'
 import { finestGrid, wordMaps } from '../../model/attention/maps.ts'
 import type { Controls } from '../../model/contract/controls.ts'
 import { controlsSchema } from '../../model/contract/controls.ts'
+import { weightLaws } from '../../model/contract/prompt.ts'
 import type { ResolvedRequest } from '../../model/contract/request.ts'
 import type { Backend } from '../../model/graph/program.ts'
 import { resizeHeat } from '../../model/image/heat.ts'
@@ -34,6 +39,8 @@ const { values, positionals } = parseArgs({
     scenes: { type: 'string' },
     prompts: { type: 'string', default: '50' },
     pairs: { type: 'string', default: '30' },
+    laws: { type: 'string', default: 'logit-bias,comfy,a1111' },
+    save: { type: 'string' },
     self: { type: 'string', default: '0.4' },
     cross: { type: 'string', default: '0.8' },
     backend: { type: 'string', default: 'wasm' },
@@ -242,7 +249,9 @@ function massOf(captured: CapturedAttention | undefined, word: string): number {
 
 async function sweep(count: number): Promise<void> {
   const weights = [0, 0.5, 1, 1.5, 2]
-  const laws = ['logit-bias', 'comfy', 'a1111'] as const
+  const laws = weightLaws.filter(law => values.laws.split(',').includes(law))
+  const saved: { file: string; law: string; word: string; prompt: string; weight: number }[] = []
+  if (values.save) await mkdir(values.save, { recursive: true })
   console.log(`Weight sweep of one word, ${count} prompts, seed 1:\n`)
   console.log(
     `| law | rises at every step | Spearman's rho, mean | mean presence at weight ${weights.join(' / ')} |\n|---|---|---|---|`,
@@ -251,15 +260,17 @@ async function sweep(count: number): Promise<void> {
     let rising = 0
     let rho = 0
     const mean = weights.map(() => 0)
-    for (const { prompt, word } of prompts(count)) {
+    for (const [number, { prompt, word }] of prompts(count).entries()) {
       const presence: number[] = []
       for (const weight of weights) {
         const weighted = prompt.replace(word, `(${word}:${weight})`)
-        const { attention } = await draw(
-          { prompt: weighted, seed: '1', emphasis },
-          { capture: { words: [word] } },
-        )
-        presence.push(massOf(attention, word))
+        const drawn = await draw({ prompt: weighted, seed: '1', emphasis }, { capture: { words: [word] } })
+        presence.push(massOf(drawn.attention, word))
+        if (!values.save) continue
+        const file = `${number}-${emphasis}-${weight}.png`
+        const { width, height, channels, data } = drawn.picture
+        await sharp(data, { raw: { width, height, channels } }).toFile(join(values.save, file))
+        saved.push({ file, law: emphasis, word, prompt, weight })
       }
       if (presence.every((value, i) => i === 0 || value > (presence[i - 1] as number))) rising++
       rho += spearman(presence)
@@ -269,6 +280,7 @@ async function sweep(count: number): Promise<void> {
       `| ${emphasis} | ${share(rising, count)} | ${(rho / count).toFixed(3)} | ${mean.map(value => value.toFixed(4)).join(' / ')} |`,
     )
   }
+  if (values.save) await writeFile(join(values.save, 'sweep.json'), JSON.stringify(saved))
 }
 
 /** Rank correlation with the order 0, 1, 2 … */
