@@ -12,6 +12,7 @@ import torch
 from .common import load, pick_device, work_folder
 from .networks import make_vae
 from .scenes.chunks import HELD_OUT, SHAPES, chunk_path, make_chunk
+from .scenes.compose import Mix
 from .tokenizer import Tokenizer, write
 from .train_vae import to_tensor
 
@@ -69,6 +70,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=2)
     parser.add_argument("--chunks", type=int, default=4)
     parser.add_argument("--count", type=int, default=2048, help="scenes a chunk")
+    parser.add_argument("--iconic", type=float, default=0.15, help="share of draws from the 18 iconic objects; 0.5 for a model's first hours")
     parser.add_argument("--aspects", action="store_true", help="every fourth chunk is 384x256 or 256x384")
     args = parser.parse_args()
     work, device = work_folder(args.work), pick_device()
@@ -82,7 +84,7 @@ def main() -> None:
         shape = SHAPES[1 + number // 4 % 2] if args.aspects and number % 4 == 3 else SHAPES[0]
         if (chunk_path(work, number, *shape) / "latents.npy").exists():
             continue
-        encode_chunk(work, make_chunk(work, number, args.count, *shape), vae, tokenizer, device, keep_images=False)
+        encode_chunk(work, make_chunk(work, number, args.count, *shape, mix=Mix(iconic=args.iconic)), vae, tokenizer, device, keep_images=False)
         print(f"chunk {number} encoded", flush=True)
 
 
