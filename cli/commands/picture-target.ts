@@ -1,6 +1,7 @@
 /** Where a picture is written: names for it, and the refusal of places that could not take it. */
 import { stat } from 'node:fs/promises'
 import { extname, join, resolve } from 'node:path'
+import { pictureName } from '../../host/picture-name.ts'
 import { checkWritable, isExisting, writeFileAtomic, writeFileNew } from '../../host/write.ts'
 import { AttuneError } from '../../model/contract/errors.ts'
 import type { GenerateRequest } from '../../model/contract/request.ts'
@@ -41,7 +42,7 @@ export async function chooseTarget(
 }
 
 async function choosePicture(args: DrawArguments, request: NamedRequest, io: CommandIO): Promise<Target> {
-  const name = defaultName({ request }, io.now())
+  const name = pictureName(request, io.now())
   if (args.out === undefined) return { path: resolve(io.cwd, 'out', name), named: false }
   const path = resolve(io.cwd, args.out)
   const isFolder = /[/\\]$/.test(args.out) || (await stat(path).catch(() => undefined))?.isDirectory()
@@ -84,28 +85,6 @@ async function refuseTaken(path: string, overwrite: boolean): Promise<void> {
     `${path} ${what}.`,
     'Choose another name, or add --overwrite to replace a file.',
   )
-}
-
-/** `2026-11-23-1234567-a-red-car-under-a-blue-sky.png` */
-export function defaultName(args: { readonly request: NamedRequest }, date: Date): string {
-  const day = `${date.getFullYear()}-${twoDigits(date.getMonth() + 1)}-${twoDigits(date.getDate())}`
-  return [day, args.request.seed, slug(args.request.prompt)].filter(Boolean).join('-') + '.png'
-}
-
-const twoDigits = (value: number) => String(value).padStart(2, '0')
-
-/** The first words of a prompt as a file name that every system takes. */
-export function slug(prompt: string, length = 48): string {
-  const words = prompt
-    .slice(0, 400)
-    .normalize('NFKD')
-    .replace(/\p{M}/gu, '')
-    .toLowerCase()
-    .replace(/[^\p{L}\p{N}]+/gu, '-')
-    .replace(/^-|-$/g, '')
-  // By code points, so that no character is cut in half; then back to the last whole word.
-  const short = [...words].slice(0, length).join('')
-  return short.length < words.length ? short.replace(/-[^-]*$/, '') : short
 }
 
 /** Writes a picture that was drawn. @returns where it is */

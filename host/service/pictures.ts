@@ -16,7 +16,7 @@ import { infotextKeyword, infotextOf } from '../../model/image/infotext.ts'
 import { encodePng, pictureLimits } from '../images.ts'
 import { writeFileNew } from '../write.ts'
 import { badArgument } from './errors.ts'
-import { pictureName } from './names.ts'
+import { pictureName } from '../picture-name.ts'
 import { recipeView } from './views.ts'
 import type { z } from 'zod'
 

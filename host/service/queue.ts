@@ -8,7 +8,7 @@ import { JobQueue, type QueueEvent } from '../jobs/queue.ts'
 import { drawInputsOf, type HostFacts, type HostRunner, withDrawInputs } from './facts.ts'
 import type { InputStore } from './inputs.ts'
 import type { HostModels } from './models.ts'
-import { pictureName } from './names.ts'
+import { pictureName } from '../picture-name.ts'
 import { jobView } from './views.ts'
 
 export interface QueueParts {

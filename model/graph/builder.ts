@@ -16,14 +16,13 @@ import {
   type AttentionSource,
   type Graph,
   type GraphState,
+  noPadding,
   type Op,
   opsLeadingTo,
   type Padding,
   type Tensor,
   type WeightData,
 } from './ops.ts'
-
-const noPadding: Padding = { top: 0, bottom: 0, left: 0, right: 0 }
 
 export interface Conv2dOptions {
   readonly stride?: number
@@ -450,5 +449,3 @@ export class GraphBuilder {
     )
   }
 }
-
-export { noPadding }

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
-import { defaultName, slug } from '../../cli/commands/picture-target.ts'
+import { pictureName, slug } from '../../host/picture-name.ts'
 import { formatBytes, formatSeconds } from '../../cli/io.ts'
 import { formatProgress } from '../../cli/progress.ts'
 import { readRecord } from '../../model/contract/record.ts'
@@ -266,6 +266,6 @@ describe('names', () => {
     expect(slug('')).toBe('')
     expect(slug(`${'word '.repeat(100)}`).length).toBeLessThanOrEqual(48)
     const request = parseRequest({ prompt: '!!!', seed: '9' })
-    expect(defaultName({ request }, new Date(2026, 0, 2))).toBe('2026-01-02-9.png')
+    expect(pictureName(request, new Date(2026, 0, 2))).toBe('2026-01-02-9.png')
   })
 })

@@ -1,6 +1,6 @@
-/** What a picture of the window is called: the day so that folders sort, the seed, the first words. */
+/** What a picture is called, in the window and on the command line: the day so that folders sort, the seed, the first words. */
 
-/** `2026-11-23-1234567-a-red-car-under-a-blue-sky.png`, as the command line names its pictures. */
+/** `2026-11-23-1234567-a-red-car-under-a-blue-sky.png` */
 export function pictureName(request: { readonly prompt: string; readonly seed: string }, now: Date): string {
   const day = [now.getFullYear(), now.getMonth() + 1, now.getDate()]
     .map(part => String(part).padStart(2, '0'))
@@ -11,7 +11,7 @@ export function pictureName(request: { readonly prompt: string; readonly seed: s
 const slugLength = 48
 
 /** The first words of a prompt as every system takes them. */
-function slug(prompt: string): string {
+export function slug(prompt: string): string {
   const words = prompt
     .slice(0, 400)
     .normalize('NFKD')
