@@ -16,7 +16,6 @@ import {
   type AttentionSource,
   type Graph,
   type GraphState,
-  noPadding,
   type Op,
   opsLeadingTo,
   type Padding,

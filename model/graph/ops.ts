@@ -38,8 +38,6 @@ export interface Padding {
   readonly right: number
 }
 
-export const noPadding: Padding = { top: 0, bottom: 0, left: 0, right: 0 }
-
 interface OpBase {
   /** The layer's weight path without the suffix, such as `down_blocks.0.resnets.0.conv1`. */
   readonly path: string
