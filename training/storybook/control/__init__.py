@@ -1,0 +1,1 @@
+"""ControlNets of the embedded model: edges, layout, depth order."""
