@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..scenes.objects import THINGS
 from .__main__ import load
 from .network import recall
 from .read import read
@@ -27,6 +28,12 @@ def rises(values: list[float], slack: float) -> bool:
     return all(b > a - slack for a, b in zip(values, values[1:], strict=False))
 
 
+def object_of(word: str) -> str:
+    """The object that a word names: its own name first, then synonyms and plurals."""
+    by_word = {said: thing.name for thing in reversed(THINGS) for pair in thing.names for said in pair}
+    return word if any(t.name == word for t in THINGS) else by_word[word]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=Path)
@@ -35,7 +42,7 @@ def main() -> None:
     readings = read(recall(), [load(args.folder / row["file"]) for row in rows])
     series: dict[str, dict[str, list[tuple[float, float, float]]]] = defaultdict(lambda: defaultdict(list))
     for row, reading in zip(rows, readings, strict=True):
-        heat = reading.heat(row["word"])
+        heat = reading.heat(object_of(row["word"]))
         series[row["law"]][row["prompt"]].append((row["weight"], float(heat.max()), float(heat.sum())))
     lines = []
     for law, prompts in series.items():
