@@ -94,21 +94,35 @@ export type ControlGuideInput = z.input<typeof guideSchema>
 export function parseGuides(input: unknown, label = 'guides'): ControlGuide[] {
   const parsed = guidesSchema.safeParse(input)
   if (parsed.success) return parsed.data
-  const first = new Map(parsed.error.issues.toReversed().map(issue => [issue.path.join('.'), issue]))
-  const problems = [...first.values()].reverse().map(issue => {
-    const [index, ...field] = issue.path
-    // People count from 1.
-    const which = typeof index === 'number' ? `${label} ${index + 1}` : label
-    const where = [which, ...field.map(String)].join(': ')
-    if (issue.code === 'unrecognized_keys') return `${where} has no setting ${issue.keys.join(', ')}`
-    const given = issue.path.reduce<unknown>(
+  throw listError(parsed.error, label, path => {
+    const given = path.reduce<unknown>(
       (value, key) => (value as Record<PropertyKey, unknown> | null | undefined)?.[key],
       input,
     )
-    const shown = typeof given === 'object' && given !== null ? '' : `, but is ${shorten(given)}`
-    return `${where} ${issue.message}${shown}`
+    return typeof given === 'object' && given !== null ? '' : `, but is ${shorten(given)}`
   })
-  throw new AttuneError('bad-argument', `${problems.join('. ')}.`, 'Correct the value and run again.')
+}
+
+/**
+ * The error of a list of settings: the first thing that is wrong with each field, items counted from 1 as people do.
+ * @param label what messages call the list
+ * @param given what to say of the value that stands there
+ */
+export function listError(
+  error: z.ZodError,
+  label: string,
+  given: (path: readonly PropertyKey[]) => string = () => '',
+): AttuneError {
+  const first = new Map(error.issues.toReversed().map(issue => [issue.path.join('.'), issue]))
+  const problems = [...first.values()].reverse().map(issue => {
+    const [index, ...field] = issue.path
+    const which = typeof index === 'number' ? `${label} ${index + 1}` : label
+    const where = [which, ...field.map(String)].join(': ')
+    return issue.code === 'unrecognized_keys'
+      ? `${where} has no setting ${issue.keys.join(', ')}`
+      : `${where} ${issue.message}${given(issue.path)}`
+  })
+  return new AttuneError('bad-argument', `${problems.join('. ')}.`, 'Correct the value and run again.')
 }
 
 function shorten(value: unknown): string {

@@ -4,8 +4,7 @@
  */
 import { z } from 'zod'
 import { maskSchema } from './controls.ts'
-import { AttuneError } from './errors.ts'
-import { guideCurveSchema, guideRules } from './guides.ts'
+import { guideCurveSchema, guideRules, listError } from './guides.ts'
 
 export const imagePromptLimits = {
   /** Each is one more walk of every cross-attention layer. */
@@ -84,15 +83,5 @@ export type ImagePromptInput = z.input<typeof imagePromptSchema>
 export function parseImagePrompts(input: unknown, label = 'imagePrompts'): ImagePrompt[] {
   const parsed = imagePromptsSchema.safeParse(input)
   if (parsed.success) return parsed.data
-  const first = new Map(parsed.error.issues.toReversed().map(issue => [issue.path.join('.'), issue]))
-  const problems = [...first.values()].reverse().map(issue => {
-    const [index, ...field] = issue.path
-    // People count from 1.
-    const which = typeof index === 'number' ? `${label} ${index + 1}` : label
-    const where = [which, ...field.map(String)].join(': ')
-    return issue.code === 'unrecognized_keys'
-      ? `${where} has no setting ${issue.keys.join(', ')}`
-      : `${where} ${issue.message}`
-  })
-  throw new AttuneError('bad-argument', `${problems.join('. ')}.`, 'Correct the value and run again.')
+  throw listError(parsed.error, label)
 }

@@ -11,61 +11,14 @@ import { AxeBuilder } from '@axe-core/playwright'
 import type { Browser, Page } from 'playwright'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { findChromium, launchChromium, whyNoChromium } from '../e2e/browser.ts'
+import { openWindow, setSteps, waitForPictures } from './plain-window.ts'
 import { type RendererServer, startRendererServer } from './renderer-server.ts'
 
 const executable = findChromium()
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-async function openWindow(
-  browser: Browser,
-  origin: string,
-  size = { width: 1280, height: 800 },
-  scheme: 'dark' | 'light' = 'dark',
-) {
-  const context = await browser.newContext({
-    viewport: size,
-    colorScheme: scheme,
-    locale: 'en',
-    reducedMotion: 'reduce',
-  })
-  const page = await context.newPage()
-  const complaints: string[] = []
-  page.on('pageerror', error => complaints.push(error.message))
-  page.on('console', message => {
-    // A 404 is how a page learns that there is no host, and that an optional file is not there.
-    if (message.type() === 'error' && !/status of 404/.test(message.text())) complaints.push(message.text())
-  })
-  await page.goto(origin)
-  await page.waitForFunction(
-    () => document.querySelector('footer')?.textContent?.includes('Ready'),
-    undefined,
-    {
-      timeout: 120_000,
-    },
-  )
-  return { page, complaints, close: () => context.close() }
-}
-
 const pictures = (page: Page) =>
   page.getByRole('listbox', { name: 'Pictures of this session' }).getByRole('option').count()
-
-async function waitForPictures(page: Page, count: number): Promise<void> {
-  await page.waitForFunction(
-    expected =>
-      document.querySelectorAll('[role=listbox] [role=option]').length === expected &&
-      !document.querySelector('[role=progressbar]'),
-    count,
-    { timeout: 300_000 },
-  )
-}
-
-/** Enough to see that it draws; leaves the field, so that keys are no text. */
-async function fewSteps(page: Page): Promise<void> {
-  const field = page.getByRole('spinbutton', { name: 'Steps' })
-  await field.fill('4')
-  await field.press('Enter')
-  await field.blur()
-}
 
 /** Whether anything of the overlay can be seen. */
 const overlayShown = (page: Page) =>
@@ -123,7 +76,7 @@ if (!executable) {
           for (const { duration } of list.getEntries()) long.push(Math.round(duration))
         }).observe({ entryTypes: ['longtask'] })
       })
-      await fewSteps(page)
+      await setSteps(page, 4)
       await page.getByRole('button', { name: /^Generate/ }).click()
       await waitForPictures(page, 1)
       const long = await page.evaluate(() => (globalThis as unknown as { longTasks: number[] }).longTasks)
@@ -173,7 +126,7 @@ if (!executable) {
 
     test('keyboard only: words, picture, pointer, palette, replay, copy of the request', async () => {
       const { page, complaints, close } = await openWindow(browser, server.origin)
-      await fewSteps(page)
+      await setSteps(page, 4)
       await page.keyboard.press('p')
       await page.keyboard.press('Control+a')
       await page.keyboard.type('a blue elep')

@@ -11,52 +11,11 @@ import type { Browser, Page } from 'playwright'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { findChromium, launchChromium, whyNoChromium } from '../e2e/browser.ts'
-import { untilReady } from '../support/window.ts'
 import { buildWindow } from './fake-host.ts'
+import { openWindow, setSteps, waitForPictures } from './plain-window.ts'
 import { type RendererServer, startRendererServer } from './renderer-server.ts'
 
 const executable = findChromium()
-type Scheme = 'dark' | 'light'
-
-async function openWindow(
-  browser: Browser,
-  origin: string,
-  size = { width: 1280, height: 800 },
-  scheme: Scheme = 'dark',
-) {
-  const context = await browser.newContext({
-    viewport: size,
-    colorScheme: scheme,
-    locale: 'en',
-    reducedMotion: 'reduce',
-  })
-  const page = await context.newPage()
-  const complaints: string[] = []
-  page.on('pageerror', error => complaints.push(error.message))
-  page.on('console', message => {
-    if (message.type() === 'error' && !/status of 404/.test(message.text())) complaints.push(message.text())
-  })
-  await page.goto(origin)
-  await untilReady(page)
-  return { page, complaints, close: () => context.close() }
-}
-
-async function waitForPictures(page: Page, count: number): Promise<void> {
-  await page.waitForFunction(
-    expected =>
-      document.querySelectorAll('[role=listbox] [role=option]').length === expected &&
-      !document.querySelector('[role=progressbar]'),
-    count,
-    { timeout: 300_000 },
-  )
-}
-
-async function steps(page: Page, count: number): Promise<void> {
-  const field = page.getByRole('spinbutton', { name: 'Steps' })
-  await field.fill(String(count))
-  await field.press('Enter')
-  await field.blur()
-}
 
 /** RGBA of what the stage shows, at the picture's own size. */
 const stagePixels = (page: Page): Promise<number[]> =>
@@ -119,7 +78,7 @@ if (!executable) {
 
     test('a source decides the picture as much as is asked for', async () => {
       const { page, complaints, close } = await openWindow(browser, server.origin)
-      await steps(page, 5)
+      await setSteps(page, 5)
       await chooseSource(page, await halves())
       await expect.poll(() => card(page).textContent()).toMatch(/256 × 256 · halves\.png/)
       await setStrength(page, 20)
@@ -195,7 +154,7 @@ if (!executable) {
 
     test('what is painted is drawn anew, and the rest keeps every pixel', async () => {
       const { page, complaints, close } = await openWindow(browser, server.origin)
-      await steps(page, 4)
+      await setSteps(page, 4)
       await chooseSource(page, await halves())
       await setStrength(page, 100)
       await card(page).getByRole('button', { name: 'Paint what changes' }).click()
@@ -264,7 +223,7 @@ if (!executable) {
 
     test('a word’s map becomes the mask, with a threshold', async () => {
       const { page, complaints, close } = await openWindow(browser, server.origin)
-      await steps(page, 4)
+      await setSteps(page, 4)
       await page.keyboard.press('Control+Enter')
       await waitForPictures(page, 1)
       await page.getByRole('button', { name: 'Keep the map of car in view' }).hover()
